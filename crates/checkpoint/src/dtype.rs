@@ -1,0 +1,105 @@
+use std::fmt;
+
+macro_rules! dtypes {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal, $block:literal, $bytes:literal;)*) => {
+        /// How a tensor's elements are stored: `block` elements in `bytes` bytes.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        #[allow(non_camel_case_types)]
+        pub enum DType { $($(#[$doc])* $variant,)* }
+
+        impl DType {
+            /// Every type that can be named.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// Name as printed: `BF16`, `Q4_K`.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// Elements in a block (1 for plain types).
+            pub const fn block_elements(self) -> usize {
+                match self { $(Self::$variant => $block,)* }
+            }
+
+            /// Bytes of a block.
+            pub const fn block_bytes(self) -> usize {
+                match self { $(Self::$variant => $bytes,)* }
+            }
+        }
+    };
+}
+
+dtypes! {
+    /// IEEE double precision.
+    F64 = "F64", 1, 8;
+    /// IEEE single precision.
+    F32 = "F32", 1, 4;
+    /// IEEE half precision.
+    F16 = "F16", 1, 2;
+    /// bfloat16.
+    BF16 = "BF16", 1, 2;
+    /// OCP FP8 with 4 exponent bits, finite only (`e4m3fn`).
+    F8_E4M3 = "F8_E4M3", 1, 1;
+    /// OCP FP8 with 5 exponent bits.
+    F8_E5M2 = "F8_E5M2", 1, 1;
+    /// Integers and booleans: listed, never decoded as weights.
+    BOOL = "BOOL", 1, 1;
+    /// 8-bit signed integer.
+    I8 = "I8", 1, 1;
+    /// 8-bit unsigned integer.
+    U8 = "U8", 1, 1;
+    /// 16-bit signed integer.
+    I16 = "I16", 1, 2;
+    /// 16-bit unsigned integer.
+    U16 = "U16", 1, 2;
+    /// 32-bit signed integer.
+    I32 = "I32", 1, 4;
+    /// 32-bit unsigned integer.
+    U32 = "U32", 1, 4;
+    /// 64-bit signed integer.
+    I64 = "I64", 1, 8;
+    /// 64-bit unsigned integer.
+    U64 = "U64", 1, 8;
+    /// GGUF 4-bit, scale.
+    Q4_0 = "Q4_0", 32, 18;
+    /// GGUF 4-bit, scale and minimum.
+    Q4_1 = "Q4_1", 32, 20;
+    /// GGUF 5-bit, scale.
+    Q5_0 = "Q5_0", 32, 22;
+    /// GGUF 5-bit, scale and minimum.
+    Q5_1 = "Q5_1", 32, 24;
+    /// GGUF 8-bit, scale.
+    Q8_0 = "Q8_0", 32, 34;
+    /// GGUF 2-bit K-quant.
+    Q2_K = "Q2_K", 256, 84;
+    /// GGUF 3-bit K-quant.
+    Q3_K = "Q3_K", 256, 110;
+    /// GGUF 4-bit K-quant.
+    Q4_K = "Q4_K", 256, 144;
+    /// GGUF 5-bit K-quant.
+    Q5_K = "Q5_K", 256, 176;
+    /// GGUF 6-bit K-quant.
+    Q6_K = "Q6_K", 256, 210;
+    /// GGUF 4-bit, non-linear levels.
+    IQ4_NL = "IQ4_NL", 32, 18;
+    /// GGUF 4-bit, non-linear levels, super-blocks.
+    IQ4_XS = "IQ4_XS", 256, 136;
+    /// OCP MX 4-bit floating point as GGUF stores it.
+    MXFP4 = "MXFP4", 32, 17;
+}
+
+impl DType {
+    /// Whether weights can be stored this way.
+    pub const fn is_weight(self) -> bool {
+        !matches!(
+            self,
+            Self::BOOL | Self::I8 | Self::U8 | Self::I16 | Self::U16 | Self::I32 | Self::U32 | Self::I64 | Self::U64
+        )
+    }
+}
+
+impl fmt::Display for DType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}

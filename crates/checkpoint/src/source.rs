@@ -1,0 +1,114 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+use std::path::Path;
+
+use crate::{DType, Error};
+
+/// One tensor of a checkpoint; its data stays on disk until [`Source::decode`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TensorInfo {
+    /// Name in the checkpoint's own dialect.
+    pub name: String,
+    /// Storage type.
+    pub dtype: DType,
+    /// Dimensions, slowest first (row-major), whatever order the file uses: a weight is `[out, in]`.
+    pub shape: Vec<u64>,
+    /// Bytes on disk.
+    pub bytes: u64,
+}
+
+impl TensorInfo {
+    /// Number of elements. Cannot overflow: checked when the file was opened.
+    pub fn numel(&self) -> u64 {
+        self.shape.iter().product()
+    }
+}
+
+/// Container format of a checkpoint.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Format {
+    /// One safetensors file, bare or in a folder.
+    Safetensors,
+    /// Several safetensors files with an index.
+    ShardedSafetensors,
+    /// GGUF version 2 or 3.
+    Gguf,
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Safetensors => "safetensors",
+            Self::ShardedSafetensors => "sharded safetensors",
+            Self::Gguf => "gguf",
+        })
+    }
+}
+
+/// A GGUF metadata value. Arrays of numbers and strings (vocabularies) are kept as they are.
+#[derive(Clone, PartialEq, Debug)]
+pub enum MetaValue {
+    /// Any unsigned integer.
+    Unsigned(u64),
+    /// Any signed integer.
+    Signed(i64),
+    /// Any float.
+    Float(f64),
+    /// A boolean.
+    Bool(bool),
+    /// A string.
+    Text(String),
+    /// An array.
+    Array(Vec<MetaValue>),
+}
+
+/// The model's own description of itself.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Config {
+    /// `config.json` of a Hugging Face folder (or the one beside a bare safetensors file).
+    HuggingFace(serde_json::Value),
+    /// Metadata of a GGUF file, by key.
+    Gguf(BTreeMap<String, MetaValue>),
+    /// A bare safetensors file.
+    Absent,
+}
+
+/// A checkpoint, opened. Nothing is decoded until asked for; one implementation per container format.
+pub trait Source: Send + Sync {
+    /// The path it was opened from.
+    fn path(&self) -> &Path;
+
+    /// Container format.
+    fn format(&self) -> Format;
+
+    /// Every tensor, sorted by name.
+    fn tensors(&self) -> &[TensorInfo];
+
+    /// The model's configuration.
+    fn config(&self) -> &Config;
+
+    /// Decodes elements `range` (row-major order) of tensor `name` into `out`.
+    ///
+    /// # Errors
+    /// An unknown tensor, an integer type, a range outside the tensor, a range that does not start and end on a block
+    /// boundary of the type, or `out.len() != range.len()`.
+    fn decode(&self, name: &str, range: Range<u64>, out: &mut [f32]) -> Result<(), Error>;
+
+    /// Says that `range` of tensor `name` will not be needed soon, so that its pages can leave memory. A hint.
+    fn release(&self, name: &str, range: Range<u64>) {
+        let _ = (name, range);
+    }
+
+    /// Cheap, stable digest of the contents: equal for the same tensors in one file or in shards.
+    ///
+    /// # Errors
+    /// When sampled bytes cannot be read.
+    fn digest(&self) -> Result<String, Error>;
+
+    /// The tensor called `name`.
+    fn tensor(&self, name: &str) -> Option<&TensorInfo> {
+        let all = self.tensors();
+        all.binary_search_by(|t| t.name.as_str().cmp(name)).ok().map(|i| &all[i])
+    }
+}

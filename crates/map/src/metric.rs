@@ -1,0 +1,84 @@
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+/// Text that is static in a registry and owned when read back from a file.
+type Text = Cow<'static, str>;
+
+/// What a metric is, for whoever reads its numbers. Travels inside the map, so that a map explains itself.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct MetricInfo {
+    /// Identifier, kebab-case: `stable-rank`, `err-int4`, `stable-rank@null`.
+    pub id: Text,
+    /// Name for titles: "Stable rank".
+    pub title: Text,
+    /// One sentence that says what the number is.
+    pub summary: Text,
+    /// Unit for axes, e.g. "weight units", "nats per token"; "1" for a pure number is spelt "ratio".
+    pub unit: Text,
+    /// The registry family: `weights`, `spectrum`, `error`; `list metrics` groups by it and `--metric` accepts it.
+    pub family: Text,
+    /// Which of the four meanings of "important" it speaks of.
+    pub meaning: Meaning,
+    /// Which way is important.
+    pub direction: Direction,
+    /// Whether numbers of different components may be compared.
+    pub scope: Scope,
+    /// Whether scores may be added up and shown as shares.
+    pub additivity: Additivity,
+    /// A natural middle (0 for signed scores, 1 for ratios to a null): the diverging scale is centred there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub middle: Option<f64>,
+    /// True when the score stands in for damage that was not measured.
+    pub proxy: bool,
+    /// What to keep in mind while reading the picture; one sentence.
+    pub caveat: Text,
+}
+
+/// The four meanings of "important" (a score has one of them).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Meaning {
+    /// Size or structure of W.
+    Structure,
+    /// Used by the data.
+    Used,
+    /// Fragile: the loss changes when W is perturbed.
+    Fragile,
+    /// Changed by training.
+    Changed,
+}
+
+/// Which end of the scale marks an important cell.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// A high score marks the important (or fragile) cell.
+    High,
+    /// A low score does.
+    Low,
+    /// Neither; it describes.
+    Neutral,
+}
+
+/// How far numbers may be compared.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scope {
+    /// All cells of the map.
+    Map,
+    /// Only cells of one column: the number depends on the matrix's shape or scale.
+    Column,
+}
+
+/// Whether a sum of scores means something.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Additivity {
+    /// Non-negative and additive: shares are meaningful.
+    Additive,
+    /// Non-negative, but an average or a ratio; a share of it is only a way of drawing.
+    NonNegative,
+    /// Can be negative: shares are refused.
+    Signed,
+}

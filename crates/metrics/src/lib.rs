@@ -1,0 +1,13 @@
+//! Importance metrics, one file each, and the runner that shares their work.
+//!
+//! A metric file holds its manual (the `//!` header), its [`Metric`] entry and the function that computes it from the
+//! [`Facts`] of a cell. Facts are expensive things several metrics need (power sums, singular values, quantization
+//! errors); each is computed at most once per cell.
+
+mod catalogue;
+mod facts;
+mod metric;
+
+pub use catalogue::METRICS;
+pub use facts::{Facts, Matrix, Moments};
+pub use metric::{Kind, Metric, Needs, Options};

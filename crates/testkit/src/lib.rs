@@ -1,0 +1,1 @@
+//! Comparisons that fail on NaN and conformance suites. A dev-dependency only.

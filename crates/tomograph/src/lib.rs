@@ -1,0 +1,1 @@
+//! The facade library and the command line of Tomograph.
