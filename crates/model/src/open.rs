@@ -205,9 +205,9 @@ fn from_names(source: &dyn Source, placed: &Placed) -> Result<Option<Findings>, 
     }
 }
 
-/// Whether every tensor that each member of the family has is there, in layer 0 where it is one per layer.
+/// Whether every tensor that each member of the family has is there, experts included.
 fn has_required(found: &Findings) -> bool {
-    let Some(family) = found.entry else { return false };
+    let Some(family) = found.entry.filter(|f| f.experts == found.dims.experts.is_some()) else { return false };
     let rules = family.hugging_face.others.iter().copied().flatten().filter(|rule| rule.required);
     let below = |name: &str, rule: &OtherRule| {
         family

@@ -14,7 +14,10 @@
 //! transformers `models/gemma2`; llama.cpp `conversion/gemma.py`.
 
 use crate::family::{Dialect, Family};
-use crate::names::{GGUF_CELLS, GGUF_DIMS, GGUF_POST_NORMS, GGUF_PRE_NORMS, GGUF_TRUNK, HF_ATTENTION_BIASES, HF_CELLS, HF_DIMS, HF_HEADS, HF_MLP_NORMS, HF_PREFIXES, HF_PRE_NORMS, HF_TRUNK};
+use crate::names::{
+    GGUF_CELLS, GGUF_DIMS, GGUF_POST_NORMS, GGUF_PRE_NORMS, GGUF_TRUNK, HF_ATTENTION_BIASES, HF_CELLS, HF_DIMS,
+    HF_HEADS, HF_MLP_NORMS, HF_PRE_NORMS, HF_PREFIXES, HF_TRUNK,
+};
 
 pub(super) static FAMILY: Family = Family {
     id: "gemma2",

@@ -18,7 +18,10 @@
 
 use crate::family::DimFrom::{Key, Value};
 use crate::family::{Dialect, DimKeys, Family};
-use crate::names::{GGUF_CELLS, GGUF_DIMS, GGUF_POST_NORMS, GGUF_PRE_NORMS, GGUF_QK_NORMS, GGUF_TRUNK, HF_ATTENTION_BIASES, HF_CELLS, HF_DIMS, HF_HEADS, HF_MLP_NORMS, HF_PREFIXES, HF_PRE_NORMS, HF_QK_NORMS, HF_TRUNK};
+use crate::names::{
+    GGUF_CELLS, GGUF_DIMS, GGUF_POST_NORMS, GGUF_PRE_NORMS, GGUF_QK_NORMS, GGUF_TRUNK, HF_ATTENTION_BIASES, HF_CELLS,
+    HF_DIMS, HF_HEADS, HF_MLP_NORMS, HF_PRE_NORMS, HF_PREFIXES, HF_QK_NORMS, HF_TRUNK,
+};
 
 pub(super) static FAMILY: Family = Family {
     id: "gemma3",

@@ -13,7 +13,10 @@
 //! transformers `models/olmo2`; llama.cpp `conversion/olmo.py`.
 
 use crate::family::{Dialect, Family, OtherRule, Role, other};
-use crate::names::{GGUF_CELLS, GGUF_DIMS, GGUF_POST_NORMS, GGUF_QK_NORMS, GGUF_TRUNK, HF_ATTENTION_BIASES, HF_CELLS, HF_DIMS, HF_HEADS, HF_PREFIXES, HF_QK_NORMS, HF_TRUNK};
+use crate::names::{
+    GGUF_CELLS, GGUF_DIMS, GGUF_POST_NORMS, GGUF_QK_NORMS, GGUF_TRUNK, HF_ATTENTION_BIASES, HF_CELLS, HF_DIMS,
+    HF_HEADS, HF_PREFIXES, HF_QK_NORMS, HF_TRUNK,
+};
 
 const NORMS: &[OtherRule] = &[
     other(Role::Norm, "layers.{}.post_attention_layernorm.weight"),

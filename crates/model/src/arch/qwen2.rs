@@ -14,7 +14,10 @@
 //! transformers `models/qwen2`; llama.cpp `conversion/qwen.py`.
 
 use crate::family::{Dialect, Family, OtherRule, Role, other};
-use crate::names::{GGUF_BIASES, GGUF_CELLS, GGUF_DIMS, GGUF_PRE_NORMS, GGUF_TRUNK, HF_CELLS, HF_DIMS, HF_HEADS, HF_PREFIXES, HF_PRE_NORMS, HF_TRUNK};
+use crate::names::{
+    GGUF_BIASES, GGUF_CELLS, GGUF_DIMS, GGUF_PRE_NORMS, GGUF_TRUNK, HF_CELLS, HF_DIMS, HF_HEADS, HF_PRE_NORMS,
+    HF_PREFIXES, HF_TRUNK,
+};
 
 const BIASES: &[OtherRule] = &[
     other(Role::Bias, "layers.{}.self_attn.q_proj.bias"),

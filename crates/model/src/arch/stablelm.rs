@@ -14,7 +14,10 @@
 //! transformers `models/stablelm`; llama.cpp `conversion/stablelm.py`.
 
 use crate::family::{Dialect, Family, OtherRule, Role, optional, other};
-use crate::names::{GGUF_BIASES, GGUF_CELLS, GGUF_DIMS, GGUF_TRUNK, HF_ATTENTION_BIASES, HF_CELLS, HF_DIMS, HF_HEADS, HF_PREFIXES, HF_TRUNK};
+use crate::names::{
+    GGUF_BIASES, GGUF_CELLS, GGUF_DIMS, GGUF_TRUNK, HF_ATTENTION_BIASES, HF_CELLS, HF_DIMS, HF_HEADS, HF_PREFIXES,
+    HF_TRUNK,
+};
 
 const NORMS: &[OtherRule] = &[
     other(Role::Norm, "norm.bias"),
