@@ -15,9 +15,9 @@ use crate::pattern::numbers_from_name;
 
 /// Which tensors hold a component, in the user's words: `attn.q=layers.{}.wq.weight`.
 ///
-/// `{}` stands for the layer, an optional `{e}` for the expert. A matrix is read `[out, in]`; a tensor of three dimensions
-/// is a stack of experts `[E, out, in]`. `^T` after the name reads `[in, out]`; `[a..b]` takes output features a to b
-/// (b not included) of a fused tensor: `attn.k=h.{}.attn.c_attn.weight^T[768..1536]`.
+/// `{}` stands for the layer, an optional `{e}` for the expert. A matrix is read `[out, in]`; a tensor of three
+/// dimensions is a stack of experts `[E, out, in]`. `^T` after the name reads `[in, out]`; `[a..b]` takes output
+/// features a to b (b not included) of a fused tensor: `attn.k=h.{}.attn.c_attn.weight^T[768..1536]`.
 ///
 /// ```
 /// use tomo_model::CellOverride;

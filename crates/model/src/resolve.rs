@@ -112,8 +112,8 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// A tensor that no cell uses but that a rule describes: a layer or expert beyond what the config counts, or a second
-    /// copy of a cell.
+    /// A tensor that no cell uses but that a rule describes: a layer or expert beyond what the config counts, or a
+    /// second copy of a cell.
     pub(crate) fn stray_cell(&self, name: &str) -> Option<CellId> {
         let name = name.strip_prefix(self.prefix)?;
         self.components().flat_map(|c| self.rules(c)).find_map(|rule| {

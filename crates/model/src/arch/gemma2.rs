@@ -1,4 +1,5 @@
-//! Gemma 2: norms before and after both halves of the layer, soft caps on scores and logits, every other layer windowed.
+//! Gemma 2: norms before and after both halves of the layer, soft caps on scores and logits, every other layer
+//! windowed.
 //!
 //! ## Switches
 //! `head_dim`, `num_key_value_heads`, `query_pre_attn_scalar`, `attn_logit_softcapping`, `final_logit_softcapping`,

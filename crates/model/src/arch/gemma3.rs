@@ -2,13 +2,13 @@
 //! caps.
 //!
 //! ## Switches
-//! `head_dim`, `num_key_value_heads`, `query_pre_attn_scalar`, `layer_types` (five windowed, one full), `rope_local_base_freq`,
-//! `attention_bias`. The released multimodal configs leave out `num_attention_heads`, `num_key_value_heads` and `head_dim` when
-//! they are the reference implementation's defaults (8, 4, 256).
+//! `head_dim`, `num_key_value_heads`, `query_pre_attn_scalar`, `layer_types` (five windowed, one full),
+//! `rope_local_base_freq`, `attention_bias`. The released multimodal configs leave out `num_attention_heads`,
+//! `num_key_value_heads` and `head_dim` when they are the reference implementation's defaults (8, 4, 256).
 //!
 //! ## Hugging Face names
-//! Text: `model.layers.{}.…` as `gemma2`, with `self_attn.{q,k}_norm.weight`. Inside a multimodal checkpoint the prefix is
-//! `model.language_model.` or, in older files, `language_model.model.`; the config is then `text_config`.
+//! Text: `model.layers.{}.…` as `gemma2`, with `self_attn.{q,k}_norm.weight`. Inside a multimodal checkpoint the prefix
+//! is `model.language_model.` or, in older files, `language_model.model.`; the config is then `text_config`.
 //!
 //! ## GGUF names
 //! As `gemma2`, with `blk.{}.attn_{q,k}_norm.weight`; the vision tower is in a file of its own.

@@ -1,12 +1,12 @@
 //! GPT-2: learned positions, layer norms, q, k, v in one transposed tensor, an MLP without gate.
 //!
 //! ## Switches
-//! `n_inner` (absent or null: 4 D), `scale_attn_by_inverse_layer_idx`, `reorder_and_upcast_attn`. K = H. The column `mlp.gate` is
-//! missing.
+//! `n_inner` (absent or null: 4 D), `scale_attn_by_inverse_layer_idx`, `reorder_and_upcast_attn`. K = H. The column
+//! `mlp.gate` is missing.
 //!
 //! ## Hugging Face names
-//! `transformer.h.{}.attn.c_attn.weight` `[D, 3*D]`: q, k, v side by side; `attn.c_proj`, `mlp.c_fc`, `mlp.c_proj`. All are
-//! `Conv1D`, stored `[in, out]`: loading transposes them. The first releases have no `transformer.` and carry masks
+//! `transformer.h.{}.attn.c_attn.weight` `[D, 3*D]`: q, k, v side by side; `attn.c_proj`, `mlp.c_fc`, `mlp.c_proj`. All
+//! are `Conv1D`, stored `[in, out]`: loading transposes them. The first releases have no `transformer.` and carry masks
 //! (`attn.bias`).
 //!
 //! ## GGUF names

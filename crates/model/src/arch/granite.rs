@@ -1,8 +1,8 @@
 //! Granite 3, dense: the Llama layer with four constant multipliers, none of them in the weights.
 //!
 //! ## Switches
-//! `embedding_multiplier`, `attention_multiplier`, `residual_multiplier`, `logits_scaling`, `attention_bias`, `mlp_bias`,
-//! `num_key_value_heads`, `tie_word_embeddings`.
+//! `embedding_multiplier`, `attention_multiplier`, `residual_multiplier`, `logits_scaling`, `attention_bias`,
+//! `mlp_bias`, `num_key_value_heads`, `tie_word_embeddings`.
 //!
 //! ## Hugging Face names
 //! As `llama`.

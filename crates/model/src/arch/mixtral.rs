@@ -9,8 +9,9 @@
 //! `mlp.experts.gate_up_proj` `[E, 2*F, D]` (gate, up) and `mlp.experts.down_proj` `[E, D, F]`.
 //!
 //! ## GGUF names
-//! Architecture `llama` with `llama.expert_count`: `blk.{}.ffn_{up,down,gate}_exps.weight` `[E, out, in]`, in files made before
-//! 2024-04 one tensor per expert, `blk.{}.ffn_up.{e}.weight`; the router is `ffn_gate_inp`. q and k in pair order as in `llama`.
+//! Architecture `llama` with `llama.expert_count`: `blk.{}.ffn_{up,down,gate}_exps.weight` `[E, out, in]`, in files
+//! made before 2024-04 one tensor per expert, `blk.{}.ffn_up.{e}.weight`; the router is `ffn_gate_inp`. q and k in pair
+//! order as in `llama`.
 //!
 //! ## Source
 //! transformers `models/mixtral`, `conversion_mapping.py`; llama.cpp `conversion/llama.py`.

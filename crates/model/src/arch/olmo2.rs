@@ -4,7 +4,8 @@
 //! `num_key_value_heads`, `attention_bias`, `tie_word_embeddings`.
 //!
 //! ## Hugging Face names
-//! As `llama`, with `post_attention_layernorm`, `post_feedforward_layernorm`, `self_attn.{q,k}_norm` (lengths H*C and K*C).
+//! As `llama`, with `post_attention_layernorm`, `post_feedforward_layernorm`, `self_attn.{q,k}_norm` (lengths H*C and
+//! K*C).
 //!
 //! ## GGUF names
 //! As `llama`, with `post_attention_norm`, `post_ffw_norm`, `attn_{q,k}_norm`; rows keep their order (OLMo 1's do not).

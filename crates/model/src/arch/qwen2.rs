@@ -1,8 +1,8 @@
 //! Qwen 2 and 2.5: the Llama layer with biases on q, k and v.
 //!
 //! ## Switches
-//! `num_key_value_heads`, `tie_word_embeddings`, `use_sliding_window` with `max_window_layers`. The biases are not a switch:
-//! every member has them, and none on o.
+//! `num_key_value_heads`, `tie_word_embeddings`, `use_sliding_window` with `max_window_layers`. The biases are not a
+//! switch: every member has them, and none on o.
 //!
 //! ## Hugging Face names
 //! As `llama`, with `model.layers.{}.self_attn.{q,k,v}_proj.bias`.

@@ -1,18 +1,19 @@
-//! Qwen 3, mixture of experts: Qwen 3's attention, the MLP a mixture of many small experts, in some layers perhaps dense.
+//! Qwen 3, mixture of experts: Qwen 3's attention, the MLP a mixture of many small experts, in some layers perhaps
+//! dense.
 //!
 //! ## Switches
-//! `num_experts`, `moe_intermediate_size` (F of an expert), `intermediate_size` (F of a dense layer), `mlp_only_layers` and
-//! `decoder_sparse_step` (which layers are dense: seen from the names), `norm_topk_prob`, `attention_bias`.
+//! `num_experts`, `moe_intermediate_size` (F of an expert), `intermediate_size` (F of a dense layer), `mlp_only_layers`
+//! and `decoder_sparse_step` (which layers are dense: seen from the names), `norm_topk_prob`, `attention_bias`.
 //!
 //! ## Hugging Face names
-//! `model.layers.{}.mlp.experts.{e}.{up,down,gate}_proj.weight`, in dense layers `mlp.{up,down,gate}_proj.weight`. The router is
-//! `mlp.gate.weight` and is no cell. Files saved as transformers holds them in memory have stacks
-//! `mlp.experts.gate_up_proj` `[E, 2*F, D]` (gate, up) and `mlp.experts.down_proj` `[E, D, F]`. A shared expert has no column: such
-//! a file is refused.
+//! `model.layers.{}.mlp.experts.{e}.{up,down,gate}_proj.weight`, in dense layers `mlp.{up,down,gate}_proj.weight`. The
+//! router is `mlp.gate.weight` and is no cell. Files saved as transformers holds them in memory have stacks
+//! `mlp.experts.gate_up_proj` `[E, 2*F, D]` (gate, up) and `mlp.experts.down_proj` `[E, D, F]`. A shared expert has no
+//! column: such a file is refused.
 //!
 //! ## GGUF names
-//! `blk.{}.ffn_{up,down,gate}_exps.weight` `[E, out, in]`; the router is `ffn_gate_inp`. Rows keep their order. The architecture
-//! has no dense layers there.
+//! `blk.{}.ffn_{up,down,gate}_exps.weight` `[E, out, in]`; the router is `ffn_gate_inp`. Rows keep their order. The
+//! architecture has no dense layers there.
 //!
 //! ## Source
 //! transformers `models/qwen3_moe`, `conversion_mapping.py`; llama.cpp `conversion/qwen.py`.

@@ -71,7 +71,7 @@ impl Source for TestSource {
         let refuse = |what: &str| Error::new(ErrorKind::Malformed, what).in_tensor(name);
         let tensor = self.tensor(name).ok_or_else(|| refuse("no such tensor"))?;
         let block = tensor.dtype.block_elements() as u64;
-        if range.start % block != 0 || range.end % block != 0 {
+        if !range.start.is_multiple_of(block) || !range.end.is_multiple_of(block) {
             return Err(refuse("range is not on a block boundary"));
         }
         let (start, end) = (range.start as usize, range.end as usize);
