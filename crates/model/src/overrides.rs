@@ -12,6 +12,7 @@ use crate::dims::{MOST_EXPERTS, MOST_LAYERS};
 use crate::error::{ModelError, quoted};
 use crate::listing::Listing;
 use crate::pattern::numbers_from_name;
+use crate::resolve::check_count;
 
 /// Which tensors hold a component, in the user's words: `attn.q=layers.{}.wq.weight`.
 ///
@@ -135,6 +136,7 @@ impl CellOverride {
             return Err(wrong("output features within the matrix, and no empty matrix"));
         }
         for slot in 0..stack.unwrap_or(1) {
+            check_count(cells.len(), &tensor.name)?;
             let expert = stack.and(u32::try_from(slot).ok()).or(expert);
             let out_features = taken.end - taken.start;
             let mut storage = Storage::rows(slot * rows + taken.start, out_features);

@@ -25,7 +25,7 @@ use crate::names::{
 
 const OTHERS: &[OtherRule] = &[
     other(Role::Embedding, "wte.weight"),
-    other(Role::Embedding, "wpe.weight"),
+    other(Role::Positions, "wpe.weight"),
     other(Role::Norm, "ln_f.weight"),
     other(Role::Norm, "ln_f.bias"),
     other(Role::Norm, "h.{}.ln_1.weight"),
@@ -84,7 +84,7 @@ pub(super) static FAMILY: Family = Family {
         ],
         others: &[
             GGUF_TRUNK,
-            &[other(Role::Embedding, "position_embd.weight")],
+            &[other(Role::Positions, "position_embd.weight")],
             GGUF_PRE_NORMS,
             GGUF_PRE_NORM_BIASES,
             GGUF_BIASES,

@@ -93,7 +93,30 @@ fn a_weight_whose_scale_is_stored_elsewhere() {
 fn integers_are_no_weights() {
     let name = "model.layers.0.mlp.gate_proj.weight";
     let error = refusal(Fixture::read("llama").source().with_dtype(name, DType::I8));
-    assert!(error.contains(name) && error.contains("L0.mlp.gate is stored as integers"), "{error}");
+    assert!(error.contains(name) && error.contains("L0.mlp.gate is stored as I8"), "{error}");
+}
+
+#[test]
+fn a_weight_that_a_quantizer_packed() {
+    for (plain, packed) in [("weight", "qweight"), ("weight", "weight_packed")] {
+        let mut fixture = Fixture::read("llama");
+        let renamed = |name: &String| name.replace(&format!("proj.{plain}"), &format!("proj.{packed}"));
+        fixture.tensors = fixture.tensors.iter().map(|(name, tensor)| (renamed(name), tensor.clone())).collect();
+        let error = refusal(fixture.source());
+        assert!(error.contains(&format!("layers.0.self_attn.q_proj.{packed}")) && error.contains("packed"), "{error}");
+    }
+}
+
+#[test]
+fn more_cells_than_any_model_has() {
+    let mut tensors = Tensors::new();
+    for layer in 0..60 {
+        tensors.insert(format!("a.{layer}.w"), (vec![4096, 1, 1], vec![1.0; 4096]));
+    }
+    let error = TestSource::new(tensors.clone(), Config::Absent).open_with(&["mlp.up=a.{}.w"]).unwrap_err().to_string();
+    assert!(error.contains("more than 200000 cells"), "{error}");
+    tensors.retain(|name, _| name.len() < 6);
+    assert_eq!(TestSource::new(tensors, Config::Absent).open_with(&["mlp.up=a.{}.w"]).unwrap().cells().len(), 40_960);
 }
 
 #[test]
