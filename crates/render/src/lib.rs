@@ -13,6 +13,7 @@ mod font;
 mod formats;
 mod number;
 mod page;
+pub mod report;
 mod scene;
 mod view;
 
