@@ -21,14 +21,19 @@ fn draw(map: &Map, metric: &str, format: &str, options: &Options) -> Vec<u8> {
 #[ignore = "writes files for people to look at"]
 fn gallery() {
     let to = std::env::var("TOMOGRAPH_GALLERY").unwrap();
-    let maps =
-        [("28", samples::map(28)), ("2", samples::map(2)), ("126", samples::map(126)), ("30-holes", samples::map_with_holes(30))];
+    let maps = [
+        ("28", samples::map(28)),
+        ("2", samples::map(2)),
+        ("126", samples::map(126)),
+        ("30-holes", samples::map_with_holes(30)),
+    ];
     for (name, map) in maps {
         for column in &map.columns {
             for format in FORMATS {
                 let file = format!("{to}/{}-{name}.{}", column.info.id, format.extensions[0]);
                 let terminal = Terminal { width: 80, colours: ColourLevel::True };
-                fs::write(file, draw(&map, &column.info.id, format.id, &Options { terminal, ..Options::default() })).unwrap();
+                fs::write(file, draw(&map, &column.info.id, format.id, &Options { terminal, ..Options::default() }))
+                    .unwrap();
             }
         }
     }

@@ -26,7 +26,8 @@ pub(crate) fn info(id: &str, title: &str) -> MetricInfo {
 
 /// A number in -1..1 that looks random and is the same everywhere.
 fn jitter(layer: u32, column: u32) -> f64 {
-    let mut x = u64::from(layer) * 0x9E37_79B9_7F4A_7C15 ^ u64::from(column + 1) * 0xC2B2_AE3D_27D4_EB4F;
+    let mut x = u64::from(layer).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        ^ u64::from(column + 1).wrapping_mul(0xC2B2_AE3D_27D4_EB4F);
     x ^= x >> 29;
     x = x.wrapping_mul(0xBF58_476D_1CE4_E5B9);
     x ^= x >> 32;
