@@ -128,14 +128,16 @@ impl Source for Checkpoint {
             return Err(here(
                 Error::new(ErrorKind::Missing, "the range is not in the tensor")
                     .expected(format!("multiples of {block} from 0 to {}", info.numel()))
-                    .found(format!("{} to {}", range.start, range.end)),
+                    .found(format!("{} to {}", range.start, range.end))
+                    .hint("a range starts and ends on whole blocks of the tensor's type"),
             ));
         };
         if out.len() as u64 != range.end - range.start {
             return Err(here(
                 Error::new(ErrorKind::Missing, "the output has another length than the range")
                     .expected(format!("{} elements", range.end - range.start))
-                    .found(format!("{}", out.len())),
+                    .found(format!("{}", out.len()))
+                    .hint("give an output as long as the range"),
             ));
         }
         backing.prefetch(bytes.clone());
