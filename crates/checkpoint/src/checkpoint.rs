@@ -154,6 +154,13 @@ impl Source for Checkpoint {
 
     fn digest(&self) -> Result<String, Error> {
         let mut digest = TensorDigest::new(self.tensors.len());
+        // All asked for at once, so that a disk can bring them in the order it likes.
+        for (index, place) in self.places.iter().enumerate() {
+            for piece in digest.pieces(index, place.bytes.len()) {
+                let start = place.bytes.start + piece.start;
+                self.files[place.part].1.prefetch(start..start + piece.len());
+            }
+        }
         for (info, place) in self.tensors.iter().zip(&self.places) {
             let backing = &self.files[place.part].1;
             digest.add(info, &backing.bytes()[place.bytes.clone()]);
