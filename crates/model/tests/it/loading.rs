@@ -131,7 +131,7 @@ fn release_covers_what_load_read() {
     for (case, cell, expected) in [
         // q of 6 heads of 8, of [H, 3, C] rows of 48.
         ("gpt_neox", "L0.attn.k", (8 * 48, (5 * 24 + 16) * 48)),
-        ("phi3", "L1.attn.v", ((36 + 12) * 36, (36 + 24) * 36)),
+        ("phi3", "L1.attn.v", ((48 + 16) * 48, (48 + 32) * 48)),
         ("gpt2", "L2.attn.q", (0, 36 * 108)),
         ("llama", "L2.mlp.down", (0, 36 * 52)),
     ] {
