@@ -33,6 +33,8 @@ mod digest;
 mod dtype;
 mod error;
 mod formats;
+#[cfg(feature = "hub")]
+pub mod hub;
 mod layout;
 mod nearest;
 mod open;
