@@ -7,6 +7,8 @@
 mod catalogue;
 mod facts;
 mod metric;
+mod moments;
+mod quantization_error;
 
 pub use catalogue::METRICS;
 pub use facts::{Facts, Matrix, Moments};

@@ -10,4 +10,17 @@ macro_rules! registry {
     };
 }
 
-registry! {}
+registry! {
+    rms,
+    mean_abs,
+    kurtosis,
+    outlier_share,
+    err_int4,
+    err_int3,
+    err_int2,
+    err_nf4,
+    err_q4_0,
+    err_nvfp4,
+    err_mxfp4,
+    err_fp8,
+}
