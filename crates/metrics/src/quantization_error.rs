@@ -33,7 +33,7 @@ pub(crate) const fn metric(
         },
         source,
         kind: Kind::Weights {
-            needs: Needs { moments: false, spectrum: false, robust_sd: false, entries: true },
+            needs: Needs { entries: true, ..Needs::NONE },
             score,
             null: None,
         },

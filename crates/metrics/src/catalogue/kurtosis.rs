@@ -45,7 +45,7 @@ pub(crate) static METRIC: Metric = Metric {
     },
     source: include_str!("kurtosis.rs"),
     kind: Kind::Weights {
-        needs: Needs { moments: true, spectrum: false, robust_sd: false, entries: true },
+        needs: Needs { moments: true, entries: true, ..Needs::NONE },
         score,
         null: None,
     },

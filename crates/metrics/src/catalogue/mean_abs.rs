@@ -43,7 +43,7 @@ pub(crate) static METRIC: Metric = Metric {
     },
     source: include_str!("mean_abs.rs"),
     kind: Kind::Weights {
-        needs: Needs { moments: true, spectrum: false, robust_sd: false, entries: false },
+        needs: Needs { moments: true, ..Needs::NONE },
         score: |facts, _| Score::from_value(facts.moments().mean_abs()),
         null: None,
     },

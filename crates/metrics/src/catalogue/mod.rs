@@ -1,5 +1,7 @@
 use crate::Metric;
 
+mod spectral;
+
 /// Declares the metric files and the ordered registry at once: a new metric is its file and one line here.
 macro_rules! registry {
     ($($module:ident,)*) => {
@@ -15,6 +17,14 @@ registry! {
     mean_abs,
     kurtosis,
     outlier_share,
+    spectral_norm,
+    stable_rank,
+    effective_rank,
+    participation_ratio,
+    mp_excess,
+    spectrum_snr,
+    pl_alpha,
+    pl_alpha_hill,
     err_int4,
     err_int3,
     err_int2,

@@ -49,7 +49,7 @@ pub(crate) static METRIC: Metric = Metric {
     },
     source: include_str!("outlier_share.rs"),
     kind: Kind::Weights {
-        needs: Needs { moments: true, spectrum: false, robust_sd: false, entries: true },
+        needs: Needs { moments: true, entries: true, ..Needs::NONE },
         score,
         null: None,
     },
