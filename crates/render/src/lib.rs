@@ -14,6 +14,7 @@ mod formats;
 mod number;
 mod page;
 mod picture;
+pub mod report;
 mod scene;
 mod words;
 

@@ -130,6 +130,12 @@ impl Scene {
     }
 }
 
+/// The layers that are labelled in a picture of `layers` layers, from 0.
+pub(crate) fn labelled_layers(layers: u32) -> Vec<u32> {
+    let rows: Vec<u32> = (0..layers).collect();
+    ticks(&rows).into_iter().filter_map(|at| rows.get(at).copied()).collect()
+}
+
 /// Every layer up to 8; above that every 3rd or 4th (whichever meets the last one better) and the last.
 fn ticks(rows: &[u32]) -> Vec<usize> {
     let Some(last) = rows.iter().max().copied() else { return Vec::new() };
