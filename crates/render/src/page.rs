@@ -165,7 +165,7 @@ impl Page {
         pen.foot(scene);
         let mut description = scene.subtitle.clone();
         description.extend(scene.missing.clone());
-        description.extend(scene.notes.iter().cloned());
+        description.extend(scene.colours.iter().chain(&scene.notes).cloned());
         Self {
             width,
             height: (pen.y + MARGIN - 6.0).ceil(),
@@ -302,7 +302,7 @@ impl Pen {
             }
             self.y += 2.0;
         }
-        for note in &scene.notes {
+        for note in scene.colours.iter().chain(&scene.notes) {
             self.y += 2.0;
             self.lines(note, NOTE, Weight::Regular, SOFT);
         }

@@ -61,6 +61,8 @@ pub struct Scene {
     pub missing: Option<String>,
     /// What the reader must know, most important first.
     pub notes: Vec<String>,
+    /// What the colours span; `None` when no cell has a value.
+    pub colours: Option<String>,
 }
 
 /// One cell of a scene.
@@ -118,7 +120,8 @@ impl Scene {
             ticks: ticks(&rows),
             cells: cells.collect(),
             missing: words::missing(view),
-            notes: words::notes(picture, scale.as_ref()),
+            notes: words::notes(picture),
+            colours: scale.as_ref().map(|s| words::colours(view, s)),
             bar: scale.map(|s| bar(words::title(view), s, &table)),
             rows,
         }

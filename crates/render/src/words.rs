@@ -57,7 +57,7 @@ pub(crate) fn missing(view: &View) -> Option<String> {
 }
 
 /// What the reader must know, most important first.
-pub(crate) fn notes(picture: &Picture<'_>, scale: Option<&Scale>) -> Vec<String> {
+pub(crate) fn notes(picture: &Picture<'_>) -> Vec<String> {
     let (view, m) = (picture.view, &picture.view.info);
     let mut notes = vec![joined_sentences(&[&m.summary, reading_direction(m)])];
     if m.proxy {
@@ -67,7 +67,6 @@ pub(crate) fn notes(picture: &Picture<'_>, scale: Option<&Scale>) -> Vec<String>
         notes.push(format!("Caveat: {}", sentence(&m.caveat)));
     }
     notes.extend(view.notes.iter().map(|n| capitalised(&sentence(n))));
-    notes.extend(scale.map(|s| colours(view, s)));
     notes.push(provenance(picture));
     notes.retain(|n| !n.is_empty());
     notes
@@ -81,7 +80,8 @@ fn reading_direction(info: &MetricInfo) -> &'static str {
     }
 }
 
-fn colours(view: &View, scale: &Scale) -> String {
+/// What the colours span, how many numbers lie beyond, and what white is.
+pub(crate) fn colours(view: &View, scale: &Scale) -> String {
     let (lowest, highest) = view.extent().unwrap_or_default();
     let n = number::short;
     let beyond = scale.below + scale.above;

@@ -179,7 +179,7 @@ fn drawn(
         above: scene.bar.as_ref().map_or(0, |b| b.scale.above),
         ticks: scene.bar.map(|b| b.ticks).unwrap_or_default(),
         hatched: words::missing(&view),
-        notes: scene.notes,
+        notes: scene.colours.into_iter().chain(scene.notes).collect(),
     };
     for (at, (_, _, place)) in view.iter().enumerate() {
         drawn.values.push(place.value().map(rounded));
