@@ -61,6 +61,8 @@ pub struct Scene {
     pub missing: Option<String>,
     /// What the reader must know, most important first.
     pub notes: Vec<String>,
+    /// What the colours span; `None` when no cell has a value.
+    pub colours: Option<String>,
 }
 
 /// One cell of a scene.
@@ -118,7 +120,8 @@ impl Scene {
             ticks: ticks(&rows),
             cells: cells.collect(),
             missing: words::missing(view),
-            notes: words::notes(picture, scale.as_ref()),
+            notes: words::notes(picture),
+            colours: scale.as_ref().map(|s| words::colours(view, s)),
             bar: scale.map(|s| bar(words::title(view), s, &table)),
             rows,
         }
@@ -128,6 +131,12 @@ impl Scene {
     pub fn cell(&self, row: usize, column: usize) -> Option<&Cell> {
         self.cells.get(row * self.columns.len() + column)
     }
+}
+
+/// The layers that are labelled in a picture of `layers` layers, from 0.
+pub(crate) fn labelled_layers(layers: u32) -> Vec<u32> {
+    let rows: Vec<u32> = (0..layers).collect();
+    ticks(&rows).into_iter().filter_map(|at| rows.get(at).copied()).collect()
 }
 
 /// Every layer up to 8; above that every 3rd or 4th (whichever meets the last one better) and the last.
