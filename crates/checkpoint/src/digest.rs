@@ -1,5 +1,7 @@
 //! A digest that identifies a checkpoint without reading all of it.
 
+use std::ops::Range;
+
 use blake3::Hasher;
 
 use crate::{Config, MetaValue, TensorInfo};
@@ -13,36 +15,53 @@ const PIECES: usize = 4096;
 /// Pieces of one tensor at most.
 const MAX_PIECES_PER_TENSOR: usize = 16;
 
-/// Digest over names, types, shapes and sampled bytes of tensors, which come sorted by name.
-pub(crate) fn tensors<'a>(tensors: impl ExactSizeIterator<Item = (&'a TensorInfo, &'a [u8])>) -> String {
-    let count = tensors.len().max(1);
-    let per_tensor = (PIECES / count).clamp(2, MAX_PIECES_PER_TENSOR);
-    // With very many tensors, every n-th gives pieces; names, types and shapes of all count.
-    let every = (count * per_tensor).div_ceil(PIECES).max(1);
-    let mut hasher = Hasher::new_derive_key("tomograph checkpoint sampled digest, version 1");
-    for (index, (info, bytes)) in tensors.enumerate() {
-        text(&mut hasher, &info.name);
-        text(&mut hasher, info.dtype.name());
-        number(&mut hasher, info.shape.len() as u64);
-        info.shape.iter().for_each(|&dim| number(&mut hasher, dim));
-        if index % every == 0 {
-            sample(&mut hasher, bytes, per_tensor);
-        }
-    }
-    hasher.finalize().to_hex().to_string()
+/// Digest over names, types, shapes and sampled bytes of tensors, which must come sorted by name.
+pub(crate) struct TensorDigest {
+    hasher: Hasher,
+    pieces_per_tensor: usize,
+    /// With very many tensors, every n-th gives pieces; names, types and shapes of all count.
+    every: usize,
+    seen: usize,
 }
 
-/// All bytes of a small tensor; of a large one its first, its last and evenly spaced pieces.
-fn sample(hasher: &mut Hasher, bytes: &[u8], pieces: usize) {
-    if bytes.len() <= pieces * PIECE_BYTES {
-        hasher.update(bytes);
-        return;
+impl TensorDigest {
+    /// For a checkpoint of `count` tensors.
+    pub(crate) fn new(count: usize) -> Self {
+        let pieces_per_tensor = (PIECES / count.max(1)).clamp(2, MAX_PIECES_PER_TENSOR);
+        let every = (count * pieces_per_tensor).div_ceil(PIECES).max(1);
+        let hasher = Hasher::new_derive_key("tomograph checkpoint sampled digest, version 1");
+        Self { hasher, pieces_per_tensor, every, seen: 0 }
     }
-    let last_start = bytes.len() - PIECE_BYTES;
-    for piece in 0..pieces {
-        // In u128 because a tensor's bytes times a small count may pass 2^64.
-        let start = (last_start as u128 * piece as u128 / (pieces - 1) as u128) as usize;
-        hasher.update(&bytes[start..start + PIECE_BYTES]);
+
+    /// The parts of a tensor of `length` bytes, the `index`-th by name, that are read: all of a small tensor; of a large one
+    /// its first, its last and evenly spaced pieces; nothing of a tensor that is passed over.
+    pub(crate) fn pieces(&self, index: usize, length: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        let is_whole = length <= self.pieces_per_tensor * PIECE_BYTES;
+        let (count, size) = if is_whole { (1, length) } else { (self.pieces_per_tensor, PIECE_BYTES) };
+        let count = if index.is_multiple_of(self.every) { count } else { 0 };
+        let last_start = length - size;
+        (0..count).map(move |piece| {
+            // In u128 because a tensor's bytes times a small count may pass 2^64.
+            let start = (last_start as u128 * piece as u128 / (count - 1).max(1) as u128) as usize;
+            start..start + size
+        })
+    }
+
+    pub(crate) fn add(&mut self, info: &TensorInfo, bytes: &[u8]) {
+        let pieces = self.pieces(self.seen, bytes.len());
+        let hasher = &mut self.hasher;
+        text(hasher, &info.name);
+        text(hasher, info.dtype.name());
+        number(hasher, info.shape.len() as u64);
+        info.shape.iter().for_each(|&dim| number(hasher, dim));
+        for piece in pieces {
+            hasher.update(&bytes[piece]);
+        }
+        self.seen += 1;
+    }
+
+    pub(crate) fn finish(self) -> String {
+        self.hasher.finalize().to_hex().to_string()
     }
 }
 

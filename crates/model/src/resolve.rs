@@ -5,12 +5,16 @@ use std::collections::BTreeSet;
 use tomo_checkpoint::{Source, TensorInfo};
 use tomo_map::{CellId, Component};
 
-use crate::cell::{CellSource, Storage};
-use crate::dims::{MOST_EXPERTS, MOST_LAYERS, Widths};
+use crate::cell::CellSource;
+use crate::dims::{MOST_CELLS, MOST_EXPERTS, MOST_LAYERS, Widths};
 use crate::error::{ModelError, quoted};
 use crate::family::{CellRule, Dialect, Family, Part};
 use crate::listing::Listing;
 use crate::pattern::{fill, numbers_from_name};
+use crate::place::cell_in;
+
+/// The way out of a quantized format that is not read.
+pub(crate) const CONVERT: &str = ": convert the checkpoint to bf16 or GGUF first";
 
 /// A family's names in one checkpoint.
 #[derive(Clone, Copy)]
@@ -96,6 +100,7 @@ impl<'a> Resolver<'a> {
             reason: "holds experts, but the config says there are none".to_owned(),
         })?;
         for expert in 0..experts {
+            check_count(cells.len(), &first.name)?;
             let tensor = if rule.stacked { Some(first) } else { self.tensor(rule, layer, expert) };
             let tensor = tensor.ok_or_else(|| self.missing(layer, rule.component, Some(expert)))?;
             cells.push(cell_in(widths, rule, layer, Some(expert), tensor)?);
@@ -103,17 +108,29 @@ impl<'a> Resolver<'a> {
         Ok(())
     }
 
+    /// Why a cell is not there: a quantizer packed it under another name, or it is simply missing.
     pub(crate) fn missing(&self, layer: u32, component: Component, expert: Option<u32>) -> ModelError {
-        let names = self.rules(component).map(|rule| self.name(rule, layer, expert.unwrap_or(0)));
+        let cell = CellId { layer, component, expert };
+        let names: Vec<_> = self.rules(component).map(|rule| self.name(rule, layer, expert.unwrap_or(0))).collect();
+        let packed = |name: &String| {
+            let stem = name.strip_suffix("weight")?;
+            ["qweight", "weight_packed"].iter().find_map(|tail| self.source.tensor(&format!("{stem}{tail}")))
+        };
+        if let Some(tensor) = names.iter().find_map(packed) {
+            return ModelError::Unsupported {
+                tensor: quoted(&tensor.name),
+                reason: format!("{cell} is packed in the format of a quantizer, which is not supported{CONVERT}"),
+            };
+        }
         ModelError::MissingCell {
-            cell: CellId { layer, component, expert },
-            expected: names.map(|n| quoted(&n)).collect::<Vec<_>>().join(" or "),
+            cell,
+            expected: names.iter().map(|n| quoted(n)).collect::<Vec<_>>().join(" or "),
             listing: Box::new(Listing::new(self.source.tensors())),
         }
     }
 
-    /// A tensor that no cell uses but that a rule describes: a layer or expert beyond what the config counts, or a second
-    /// copy of a cell.
+    /// A tensor that no cell uses but that a rule describes: a layer or expert beyond what the config counts, or a
+    /// second copy of a cell.
     pub(crate) fn stray_cell(&self, name: &str) -> Option<CellId> {
         let name = name.strip_prefix(self.prefix)?;
         self.components().flat_map(|c| self.rules(c)).find_map(|rule| {
@@ -186,6 +203,15 @@ impl<'a> Resolver<'a> {
     }
 }
 
+/// Refuses what only a hostile file has.
+pub(crate) fn check_count(cells: usize, tensor: &str) -> Result<(), ModelError> {
+    if cells < MOST_CELLS {
+        return Ok(());
+    }
+    let reason = format!("with it there are more than {MOST_CELLS} cells, which no model has");
+    Err(ModelError::Unsupported { tensor: quoted(tensor), reason })
+}
+
 /// A tensor as its rule sees it: `rows x columns`, transposition and stacking undone.
 struct Seen {
     part: Part,
@@ -207,87 +233,4 @@ fn seen_from(rule: &CellRule, tensor: &TensorInfo) -> Result<Seen, ModelError> {
             found: format!("{:?}", tensor.shape),
         }),
     }
-}
-
-/// The cell that `rule` finds in `tensor`, after comparing the tensor's shape with what the widths say.
-fn cell_in(
-    widths: &Widths,
-    rule: &CellRule,
-    layer: u32,
-    expert: Option<u32>,
-    tensor: &TensorInfo,
-) -> Result<CellSource, ModelError> {
-    let id = CellId { layer, component: rule.component, expert };
-    let (out_features, in_features) =
-        features(widths, rule.component, expert.is_some()).ok_or_else(|| ModelError::Config {
-            key: "MLP width".to_owned(),
-            expected: format!("a number, for {id}"),
-            found: "nothing".into(),
-        })?;
-    let (rows, mut storage) = place(widths, rule, out_features).ok_or_else(|| ModelError::Unsupported {
-        tensor: quoted(&tensor.name),
-        reason: format!("{id} cannot be told apart in it with these dimensions"),
-    })?;
-    let mut expected = if rule.transposed { vec![in_features, rows] } else { vec![rows, in_features] };
-    if rule.stacked {
-        expected.insert(0, widths.experts.map_or(0, u64::from));
-    }
-    if expected != tensor.shape || out_features == 0 || in_features == 0 {
-        return Err(ModelError::Shape {
-            what: id.to_string(),
-            tensor: quoted(&tensor.name),
-            expected: format!("{expected:?}"),
-            found: format!("{:?}", tensor.shape),
-        });
-    }
-    if rule.stacked {
-        // No overflow: the expert is within the stack, whose size was checked when the file was opened.
-        storage.start += u64::from(expert.unwrap_or(0)) * rows;
-    }
-    Ok(CellSource { id, tensor: tensor.name.clone(), storage, out_features, in_features })
-}
-
-/// Output and input features of a component: `(out, in)`.
-fn features(widths: &Widths, component: Component, expert: bool) -> Option<(u64, u64)> {
-    let ffn = if expert { widths.expert_ffn } else { widths.ffn };
-    Some(match component {
-        Component::AttnQ => (widths.query, widths.hidden),
-        Component::AttnK | Component::AttnV => (widths.key_value, widths.hidden),
-        Component::AttnO => (widths.hidden, widths.query),
-        Component::MlpUp | Component::MlpGate => (ffn?, widths.hidden),
-        Component::MlpDown => (widths.hidden, ffn?),
-    })
-}
-
-/// Rows of the whole matrix that `rule` describes, and where in it the component is.
-fn place(widths: &Widths, rule: &CellRule, out_features: u64) -> Option<(u64, Storage)> {
-    let nth = |c: Component| c.index() as u64;
-    let (rows, mut storage) = match rule.part {
-        Part::Whole => (out_features, Storage::rows(0, out_features)),
-        Part::QueryKeyValue => {
-            let start = match rule.component {
-                Component::AttnQ => 0,
-                Component::AttnK => widths.query,
-                _ => widths.query.checked_add(widths.key_value)?,
-            };
-            let rows = widths.key_value.checked_mul(2)?.checked_add(widths.query)?;
-            (rows, Storage::rows(start, out_features))
-        }
-        Part::QueryKeyValuePerHead => {
-            let (heads, head_dim) = widths.head.filter(|_| widths.query == widths.key_value)?;
-            let stride = head_dim.checked_mul(3)?;
-            let mut storage = Storage::rows(nth(rule.component) * head_dim, head_dim);
-            (storage.stride, storage.count) = (stride, heads);
-            (stride.checked_mul(heads)?, storage)
-        }
-        Part::GateUp => {
-            let start = if rule.component == Component::MlpGate { 0 } else { out_features };
-            (out_features.checked_mul(2)?, Storage::rows(start, out_features))
-        }
-    };
-    storage.transposed = rule.transposed;
-    if rule.rope_pairs {
-        storage.rope_pairs = Some(widths.head.map(|(_, c)| c).filter(|c| c.is_multiple_of(2))?);
-    }
-    Some((rows, storage))
 }

@@ -132,7 +132,7 @@ const HATCH_STEP: f64 = 5.0;
 
 const MARGIN: f64 = 16.0;
 const LEFT: f64 = 58.0;
-const CELL_WIDTH: f64 = 47.0;
+const CELL_WIDTH: f64 = 50.0;
 const LABEL: f64 = 9.0;
 const NOTE: f64 = 8.0;
 const BAR_WIDTH: f64 = 15.0;
@@ -158,14 +158,14 @@ impl Page {
         pen.axes(scene, grid, row_height);
         if let Some(bar) = &scene.bar {
             // A bar shorter than this cannot carry its numbers; two layers are not that tall.
-            let height = grid.h.clamp(120.0, 434.0);
+            let height = grid.h.max(120.0);
             pen.bar(bar, Rect { x: grid.x + grid.w + BAR_GAP, y: grid.y, w: BAR_WIDTH, h: height }, tick_width);
             pen.y = pen.y.max(grid.y + height + 14.0);
         }
         pen.foot(scene);
         let mut description = scene.subtitle.clone();
         description.extend(scene.missing.clone());
-        description.extend(scene.notes.iter().cloned());
+        description.extend(scene.colours.iter().chain(&scene.notes).cloned());
         Self {
             width,
             height: (pen.y + MARGIN - 6.0).ceil(),
@@ -275,7 +275,7 @@ impl Pen {
             self.items.push(Item::Line(right, y, right + 4.0, y, FRAME));
             self.text(Text::new(label, (right + 7.0, y + LABEL * 0.36), LABEL, Anchor::Start));
         }
-        if let Some((position, _)) = &bar.middle {
+        if let Some(position) = bar.middle {
             let y = area.y + area.h * (1.0 - position);
             self.items.push(Item::Line(area.x, y, right, y, FRAME));
         }
@@ -302,7 +302,7 @@ impl Pen {
             }
             self.y += 2.0;
         }
-        for note in &scene.notes {
+        for note in scene.colours.iter().chain(&scene.notes) {
             self.y += 2.0;
             self.lines(note, NOTE, Weight::Regular, SOFT);
         }

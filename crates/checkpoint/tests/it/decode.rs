@@ -143,6 +143,7 @@ fn integers_and_undecodable_types_are_listed_and_refused() {
         let decoded = source.decode("w", 0..elements as u64, &mut vec![1.0; elements]);
         let expected = GGUF_TYPES.contains(&dtype) || dtype == DType::F64;
         assert_eq!(decoded.is_ok(), expected, "{dtype}");
+        assert_eq!(dtype.is_decodable(), expected, "{dtype}");
         assert!(decoded.is_ok() || decoded.unwrap_err().kind() == ErrorKind::Unsupported);
     }
 }

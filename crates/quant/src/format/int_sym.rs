@@ -11,7 +11,8 @@
 //! `b + 16 / group`. A short last group costs as much as a full one.
 //!
 //! # Source
-//! Symmetric RTN as in compressed-tensors and GPTQ (`sym=True`, arXiv 2210.17323).
+//! The scale of NVIDIA ModelOpt (`max_bound = 2^(b-1) - 1`). GPTQ and compressed-tensors divide by (2^b - 1) / 2
+//! instead, which reaches the lowest level and clips the highest.
 
 use crate::engine::{Codec, Cut};
 use crate::float::{clamp, divisor, round_ties_even};

@@ -10,7 +10,7 @@ use unicode_width::UnicodeWidthStr as _;
 use super::{Format, Options, Writer};
 use crate::colour::Rgb;
 use crate::scene::{Bar, Scene};
-use crate::{RenderError, View, number};
+use crate::{Picture, RenderError, number};
 
 pub(super) static FORMAT: Format = Format {
     id: "ansi",
@@ -52,8 +52,8 @@ const GUTTER: usize = 5;
 /// Column labels are repeated after this many layers: fewer than the rows of most terminals.
 const REPEAT: usize = 32;
 
-fn write(view: &View, options: &Options) -> Result<Vec<u8>, RenderError> {
-    let scene = Scene::from_view(view, options.style);
+fn write(picture: &Picture<'_>, options: &Options) -> Result<Vec<u8>, RenderError> {
+    let scene = Scene::from_picture(picture, options.style);
     let terminal = Terminal { width: options.terminal.width.max(40), ..options.terminal };
     let mut out = Lines { out: String::new(), width: terminal.width };
     let colours = terminal.colours;
@@ -72,7 +72,8 @@ fn write(view: &View, options: &Options) -> Result<Vec<u8>, RenderError> {
         let key = if colours == ColourLevel::None { "-" } else { "////" };
         out.wrapped(&format!("{key}  {missing}"), "");
     }
-    for note in &scene.notes {
+    let about_colours = scene.colours.iter().filter(|_| colours != ColourLevel::None);
+    for note in about_colours.chain(&scene.notes) {
         out.wrapped(note, if colours == ColourLevel::None { "" } else { "\x1b[2m" });
     }
     Ok(out.out.into_bytes())
@@ -120,9 +121,11 @@ fn cell_width(scene: &Scene, width: usize) -> usize {
 }
 
 /// One or two lines: where cells are narrow, the part of the label that the neighbours share goes above.
-fn header(scene: &Scene, cell: usize) -> Vec<String> {
+/// Centred over blocks, to the right over numbers.
+fn header(scene: &Scene, cell: usize, over_numbers: bool) -> Vec<String> {
     let put = |labels: Vec<String>| {
-        let cells: String = labels.iter().map(|l| format!("{l:^cell$}")).collect();
+        let one = |l: &String| if over_numbers { format!("{l:>cell$}") } else { format!("{l:^cell$}") };
+        let cells: String = labels.iter().map(one).collect();
         format!("{:GUTTER$}{cells}", "")
     };
     if scene.columns.iter().all(|c| c.width() < cell) {
@@ -135,7 +138,7 @@ fn header(scene: &Scene, cell: usize) -> Vec<String> {
 
 fn blocks(out: &mut Lines, scene: &Scene, colours: ColourLevel) {
     let cell = cell_width(scene, out.width);
-    let header = header(scene, cell);
+    let header = header(scene, cell, false);
     for (row, layer) in scene.rows.iter().enumerate() {
         if row % REPEAT == 0 {
             header.iter().for_each(|h| out.line(h));
@@ -164,10 +167,10 @@ fn bar_lines(out: &mut Lines, bar: &Bar, width: usize, colours: ColourLevel) {
     let blocks: String = (0..width).map(|i| format!("{} ", background(at(i), colours))).collect();
     out.line(&format!("{:GUTTER$}{blocks}\x1b[0m", ""));
     let (more, less) = (if bar.scale.above > 0 { "≥" } else { "" }, if bar.scale.below > 0 { "≤" } else { "" });
-    let low = format!("{less}{}", number::significant(bar.scale.low, 3));
-    let high = format!("{more}{}", number::significant(bar.scale.high, 3));
+    let low = format!("{less}{}", number::short(bar.scale.low));
+    let high = format!("{more}{}", number::short(bar.scale.high));
     let middle = bar.scale.low + (bar.scale.high - bar.scale.low) / 2.0;
-    let middle = number::significant(middle, 3);
+    let middle = number::short(middle);
     let centre = (width.saturating_sub(middle.width())) / 2;
     let gap_left = centre.saturating_sub(low.width()).max(1);
     let gap_right = width.saturating_sub(low.width() + gap_left + middle.width() + high.width()).max(1);
@@ -198,12 +201,10 @@ fn table(out: &mut Lines, scene: &Scene) {
     if fixed.exponent != 0 {
         out.wrapped(&format!("numbers in units of 1e{}", fixed.exponent), "");
     }
-    let centred = header(scene, cell);
-    let rows: Vec<Vec<&str>> = centred.iter().map(|_| Vec::new()).collect();
-    debug_assert_eq!(rows.len(), centred.len());
+    let header = header(scene, cell, true);
     for (row, layer) in scene.rows.iter().enumerate() {
         if row % REPEAT == 0 {
-            centred.iter().for_each(|h| out.line(h));
+            header.iter().for_each(|h| out.line(h));
         }
         let cells = (0..scene.columns.len()).map(|column| {
             let value = scene.cell(row, column).and_then(|c| c.value);

@@ -4,9 +4,13 @@ use std::path::Path;
 
 use tomo_map::Map;
 
-use crate::{RenderError, Style, View};
+use crate::{Picture, RenderError, Style};
 
 mod ansi;
+mod csv;
+mod html;
+mod json;
+mod md;
 mod pdf;
 mod png;
 mod svg;
@@ -30,7 +34,7 @@ pub struct Format {
 /// What an output shows, and the function that makes its bytes.
 pub enum Writer {
     /// One metric under one normalisation.
-    Picture(fn(&View, &Options) -> Result<Vec<u8>, RenderError>),
+    Picture(fn(&Picture<'_>, &Options) -> Result<Vec<u8>, RenderError>),
     /// The whole map.
     Document(fn(&Map, &Options) -> Result<Vec<u8>, RenderError>),
 }
@@ -45,7 +49,8 @@ pub struct Options {
 }
 
 /// Every output, in the order of help texts and manuals.
-pub static FORMATS: &[&Format] = &[&ansi::FORMAT, &svg::FORMAT, &png::FORMAT, &pdf::FORMAT];
+pub static FORMATS: &[&Format] =
+    &[&ansi::FORMAT, &svg::FORMAT, &png::FORMAT, &pdf::FORMAT, &html::FORMAT, &md::FORMAT, &csv::FORMAT, &json::FORMAT];
 
 impl Format {
     /// The output called `id`.

@@ -91,7 +91,7 @@ pub(crate) fn normalisations() -> Vec<Topic> {
         kind: "normalisation",
         group: "normalisations",
         summary: normalisation.summary.to_owned(),
-        manual: manual(normalisation.source),
+        manual: format!("{}\n\n{}", normalisation.id, normalisation.summary),
         details: json!({}),
     };
     tomo_map::NORMALISATIONS.iter().map(topic).collect()
@@ -103,7 +103,7 @@ pub(crate) fn quantizations() -> Vec<Topic> {
         id: format.id.to_owned(),
         kind: "number format",
         group: "number formats",
-        summary: format.summary.to_owned(),
+        summary: format.title.to_owned(),
         manual: manual(format.source),
         details: json!({}),
     };

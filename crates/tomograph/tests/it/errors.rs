@@ -16,9 +16,8 @@ fn a_truncated_file_says_where_and_leaves_nothing_behind() {
     let file = folder.path().join("model.safetensors");
     std::fs::write(&file, &whole[..whole.len() - 7]).unwrap();
     let out = folder.path().join("out");
-    let err = run(["map".into(), file.clone().into_os_string(), "--out".into(), out.clone().into()])
-        .ended(Exit::Failure)
-        .err;
+    let err =
+        run(["map".into(), file.clone().into_os_string(), "--out".into(), out.clone().into()]).ended(Exit::Failure).err;
     assert!(err.contains("model.safetensors"), "{err}");
     assert!(!out.exists(), "a failed scan wrote results");
 }

@@ -5,7 +5,7 @@ use anyhow::Context as _;
 
 use super::map::{scan_with_progress, summary};
 use super::{Context, Exit};
-use crate::cli::output::{self, Look};
+use crate::cli::output::Look;
 use crate::scan::Request;
 
 /// Make a phantom (a small checkpoint with planted structure), scan it, and say what the scan found again
@@ -36,14 +36,14 @@ impl Args {
         request.name = "phantom".to_owned();
         request.command.clone_from(&context.typed);
         let map = scan_with_progress(&request, context)?;
-        output::write_all(&map, &self.out, &self.look)?;
+        self.look.write_all(&map, &self.out)?;
         self.look.print(&map, None, context)?;
 
         let out = &mut context.streams.out;
         writeln!(out, "\nWhat was planted, and what the scan found of it:")?;
         let mut missed = 0;
         for fact in tomo_phantom::facts() {
-            let outcome = (fact.check)(&map);
+            let outcome = fact.check(&map);
             let mark = if outcome.recovered { "found " } else { "MISSED" };
             missed += usize::from(!outcome.recovered);
             writeln!(out, "  {mark}  {}\n          {}", fact.sentence, outcome.evidence)?;
