@@ -63,6 +63,8 @@ pub struct Scene {
     pub notes: Vec<String>,
     /// What the colours span; `None` when no cell has a value.
     pub colours: Option<String>,
+    /// Digest, seed and version behind the numbers.
+    pub provenance: String,
 }
 
 /// One cell of a scene.
@@ -123,8 +125,15 @@ impl Scene {
             notes: words::notes(picture),
             colours: scale.as_ref().map(|s| words::colours(view, s)),
             bar: scale.map(|s| bar(words::title(view), s, &table)),
+            provenance: words::provenance(picture),
             rows,
         }
+    }
+
+    /// The lines at the foot of a picture, most important first; those about colours only where there are colours.
+    pub fn foot(&self, coloured: bool) -> impl Iterator<Item = &str> {
+        let colours = self.colours.iter().filter(move |_| coloured);
+        self.notes.iter().chain(colours).chain([&self.provenance]).map(String::as_str).filter(|l| !l.is_empty())
     }
 
     /// The cell of a row (counted from the top) and column.
@@ -150,7 +159,7 @@ fn ticks(rows: &[u32]) -> Vec<usize> {
         _ => 4,
     };
     // A tick right beside the last one would be printed over it.
-    let labelled = |layer: u32| layer == last || (layer % step == 0 && (last - layer) * 2 >= step);
+    let labelled = |layer: u32| layer == last || (layer.is_multiple_of(step) && (last - layer) * 2 >= step);
     (0..rows.len()).filter(|i| labelled(rows[*i])).collect()
 }
 

@@ -67,7 +67,6 @@ pub(crate) fn notes(picture: &Picture<'_>) -> Vec<String> {
         notes.push(format!("Caveat: {}", sentence(&m.caveat)));
     }
     notes.extend(view.notes.iter().map(|n| capitalised(&sentence(n))));
-    notes.push(provenance(picture));
     notes.retain(|n| !n.is_empty());
     notes
 }
@@ -106,7 +105,8 @@ pub(crate) fn colours(view: &View, scale: &Scale) -> String {
     words
 }
 
-fn provenance(picture: &Picture<'_>) -> String {
+/// What it takes to know this model and scan again.
+pub(crate) fn provenance(picture: &Picture<'_>) -> String {
     let p = picture.provenance();
     let digest = escape::plain(&p.model_digest, 200);
     // Digests may be written `algorithm:hex`; a short stretch of the hex tells models apart in print.

@@ -72,8 +72,7 @@ fn write(picture: &Picture<'_>, options: &Options) -> Result<Vec<u8>, RenderErro
         let key = if colours == ColourLevel::None { "-" } else { "////" };
         out.wrapped(&format!("{key}  {missing}"), "");
     }
-    let about_colours = scene.colours.iter().filter(|_| colours != ColourLevel::None);
-    for note in about_colours.chain(&scene.notes) {
+    for note in scene.foot(colours != ColourLevel::None) {
         out.wrapped(note, if colours == ColourLevel::None { "" } else { "\x1b[2m" });
     }
     Ok(out.out.into_bytes())

@@ -26,3 +26,28 @@ fn gallery() {
         }
     }
 }
+
+/// Says how long the pictures of a large map take: 120 layers, 30 metrics.
+#[test]
+#[ignore = "prints timings; run it with --release --nocapture"]
+#[allow(clippy::print_stderr)]
+fn timings() {
+    let mut map = samples::map(120);
+    let column = map.columns[0].clone();
+    map.columns = (0..30)
+        .map(|i| {
+            let mut column = column.clone();
+            column.info.id = format!("metric-{i}").into();
+            column
+        })
+        .collect();
+    for format in FORMATS {
+        let start = std::time::Instant::now();
+        let pictures = if matches!(format.writer, tomo_render::Writer::Picture(_)) { map.columns.len() } else { 1 };
+        let bytes: usize = map.columns[..pictures]
+            .iter()
+            .map(|c| draw(&map, &c.info.id, format.id, &terminal(80, ColourLevel::True)).len())
+            .sum();
+        eprintln!("{:5} {pictures:3} files {:9} bytes {:7.3} s", format.id, bytes, start.elapsed().as_secs_f64());
+    }
+}

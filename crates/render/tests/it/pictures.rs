@@ -108,14 +108,14 @@ fn every_picture_says_what_it_is() {
         let view = map.view("update-density", Normalisation::by_id(normalisation).unwrap()).unwrap();
         let scene = Scene::from_picture(&Picture { map: &map, view: &view }, Style::default());
         assert!(scene.title.contains("Update density") && scene.title.contains(view.unit.as_ref()));
-        let all = [scene.subtitle.join(" "), scene.notes.join(" ")].join(" ");
+        let all = [scene.subtitle.join(" "), scene.foot(true).collect::<Vec<_>>().join(" ")].join(" ");
         for word in
             ["Phantom-28", "llama", "28 cells", view.normalisation_title, "0f1e2d3c4b5a", "mean over its experts"]
         {
             assert!(all.contains(word), "{normalisation}: {word:?} in {all}");
         }
         let described = Page::from_scene(&scene).description;
-        assert!(scene.notes.iter().all(|n| described.contains(n)));
+        assert!(scene.foot(true).all(|n| described.contains(n)));
     }
 }
 

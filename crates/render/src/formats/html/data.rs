@@ -177,9 +177,9 @@ fn drawn(
         middle: scene.bar.as_ref().and_then(|b| b.middle),
         below: scene.bar.as_ref().map_or(0, |b| b.scale.below),
         above: scene.bar.as_ref().map_or(0, |b| b.scale.above),
-        ticks: scene.bar.map(|b| b.ticks).unwrap_or_default(),
+        ticks: scene.bar.as_ref().map(|b| b.ticks.clone()).unwrap_or_default(),
         hatched: words::missing(&view),
-        notes: scene.colours.into_iter().chain(scene.notes).collect(),
+        notes: scene.foot(true).map(str::to_owned).collect(),
     };
     for (at, (_, _, place)) in view.iter().enumerate() {
         drawn.values.push(place.value().map(rounded));
