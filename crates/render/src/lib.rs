@@ -13,8 +13,8 @@ mod font;
 mod formats;
 mod number;
 mod page;
-pub mod report;
 mod picture;
+pub mod report;
 mod scene;
 mod words;
 

@@ -59,8 +59,13 @@ pub fn run<S: Into<OsString>>(args: impl IntoIterator<Item = S>) -> Outcome {
 /// Runs `tomograph ARGS` on the given terminal.
 pub fn run_on<S: Into<OsString>>(terminal: Terminal, args: impl IntoIterator<Item = S>) -> Outcome {
     let (out, err) = (Buffer::default(), Buffer::default());
-    let mut streams =
-        Streams { out: Box::new(out.clone()), err: Box::new(err.clone()), terminal, out_is_terminal: false, draw_progress: false };
+    let mut streams = Streams {
+        out: Box::new(out.clone()),
+        err: Box::new(err.clone()),
+        terminal,
+        out_is_terminal: false,
+        draw_progress: false,
+    };
     let args = std::iter::once(OsString::from("tomograph")).chain(args.into_iter().map(Into::into));
     let exit = run_from(args, &mut streams);
     Outcome { exit, out: out.text(), err: err.text() }
