@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Writes SmolLM2 as a Hugging Face folder in f32, the common input of both sides: `prepare.py MODEL.gguf FOLDER`.
 
-The weights are those of the GGUF file, decoded by the `gguf` package; names are turned back to Hugging Face's. Rows of q and
-k stay in llama.cpp's rotary order, which no weight score depends on.
+The weights are those of the GGUF file, decoded by the `gguf` package; names and the order of the rows of q and k are turned back
+to Hugging Face's.
 """
 
 import json
@@ -60,16 +60,25 @@ def config_of(reader):
     }
 
 
+def weights_of(tensor, heads):
+    """Float32 values, [out, in]; `heads` says how many heads of a part llama.cpp's converter has reordered."""
+    w = np.ascontiguousarray(gguf.dequantize(tensor.data, tensor.tensor_type), np.float32)
+    part = tensor.name.split(".")[-2]
+    if part not in heads:
+        return w
+    # The converter makes the two halves of a rotary pair neighbours: [head, 2, pairs] became [head, pairs, 2].
+    return np.ascontiguousarray(w.reshape(heads[part], -1, 2, w.shape[1]).swapaxes(1, 2)).reshape(w.shape)
+
+
 def main():
     source, folder = sys.argv[1], pathlib.Path(sys.argv[2])
     folder.mkdir(parents=True, exist_ok=True)
     reader = gguf.GGUFReader(source)
-    tensors = {
-        hugging_face_name(t.name): np.ascontiguousarray(gguf.dequantize(t.data, t.tensor_type), np.float32)
-        for t in reader.tensors
-    }
+    config = config_of(reader)
+    heads = {"attn_q": config["num_attention_heads"], "attn_k": config["num_key_value_heads"]}
+    tensors = {hugging_face_name(t.name): weights_of(t, heads) for t in reader.tensors}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    (folder / "config.json").write_text(json.dumps(config_of(reader), indent=1) + "\n")
+    (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
 
 
 if __name__ == "__main__":
