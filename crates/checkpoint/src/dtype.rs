@@ -42,7 +42,21 @@ dtypes! {
     F8_E4M3 = "F8_E4M3", 1, 1;
     /// OCP FP8 with 5 exponent bits.
     F8_E5M2 = "F8_E5M2", 1, 1;
-    /// Integers and booleans: listed, never decoded as weights.
+    /// OCP FP8 with 4 exponent bits, no negative zero, bias 8; listed only.
+    F8_E4M3FNUZ = "F8_E4M3FNUZ", 1, 1;
+    /// OCP FP8 with 5 exponent bits, no negative zero, bias 16; listed only.
+    F8_E5M2FNUZ = "F8_E5M2FNUZ", 1, 1;
+    /// OCP MX scale: a power of two; listed only.
+    F8_E8M0 = "F8_E8M0", 1, 1;
+    /// OCP MX FP4, two to a byte; listed only.
+    F4 = "F4", 2, 1;
+    /// OCP MX FP6 with 2 exponent bits, four to three bytes; listed only.
+    F6_E2M3 = "F6_E2M3", 4, 3;
+    /// OCP MX FP6 with 3 exponent bits, four to three bytes; listed only.
+    F6_E3M2 = "F6_E3M2", 4, 3;
+    /// Complex number of two f32; listed only.
+    C64 = "C64", 1, 8;
+    /// Boolean in a byte; integers and booleans are listed, never decoded as weights.
     BOOL = "BOOL", 1, 1;
     /// 8-bit signed integer.
     I8 = "I8", 1, 1;
@@ -86,9 +100,47 @@ dtypes! {
     IQ4_XS = "IQ4_XS", 256, 136;
     /// OCP MX 4-bit floating point as GGUF stores it.
     MXFP4 = "MXFP4", 32, 17;
+    /// GGUF 2.06 bits a weight, codebook; listed only.
+    IQ2_XXS = "IQ2_XXS", 256, 66;
+    /// GGUF 2.31 bits a weight, codebook; listed only.
+    IQ2_XS = "IQ2_XS", 256, 74;
+    /// GGUF 2.5 bits a weight, codebook; listed only.
+    IQ2_S = "IQ2_S", 256, 82;
+    /// GGUF 3.06 bits a weight, codebook; listed only.
+    IQ3_XXS = "IQ3_XXS", 256, 98;
+    /// GGUF 3.44 bits a weight, codebook; listed only.
+    IQ3_S = "IQ3_S", 256, 110;
+    /// GGUF 1.56 bits a weight, codebook; listed only.
+    IQ1_S = "IQ1_S", 256, 50;
+    /// GGUF 1.75 bits a weight, codebook; listed only.
+    IQ1_M = "IQ1_M", 256, 56;
+    /// GGUF ternary, 1.69 bits a weight; listed only.
+    TQ1_0 = "TQ1_0", 256, 54;
+    /// GGUF ternary, 2.06 bits a weight; listed only.
+    TQ2_0 = "TQ2_0", 256, 66;
+    /// NVIDIA 4-bit floating point as GGUF stores it; listed only.
+    NVFP4 = "NVFP4", 64, 36;
+    /// GGUF 1-bit, scale; listed only.
+    Q1_0 = "Q1_0", 128, 18;
 }
 
 impl DType {
+    /// The type of this name, as [`DType::name`] spells it.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|d| d.name() == name)
+    }
+
+    /// Bytes that a tensor of this type and shape takes; `None` when the number of elements or of bytes overflows
+    /// `u64`, or when the elements do not fill whole blocks.
+    ///
+    /// The elements are counted in the order of the dimensions, so that whoever multiplies them later cannot overflow.
+    pub fn storage_bytes(self, shape: &[u64]) -> Option<u64> {
+        let elements = shape.iter().try_fold(1u64, |n, &dim| n.checked_mul(dim))?;
+        let block = u64::try_from(self.block_elements()).ok()?;
+        let bytes = u64::try_from(self.block_bytes()).ok()?;
+        elements.is_multiple_of(block).then(|| (elements / block).checked_mul(bytes))?
+    }
+
     /// Whether weights can be stored this way.
     pub const fn is_weight(self) -> bool {
         !matches!(

@@ -6,10 +6,22 @@
 //!
 //! It knows nothing of models: which tensor is whose query projection is not its business.
 
+mod backing;
+mod checkpoint;
+mod decode;
+mod digest;
 mod dtype;
 mod error;
+mod formats;
+mod layout;
+mod nearest;
+mod open;
+mod refuse;
 mod source;
+pub mod write;
 
+pub use digest::config_digest;
 pub use dtype::DType;
 pub use error::{Error, ErrorKind};
+pub use open::{from_bytes, open};
 pub use source::{Config, Format, MetaValue, Source, TensorInfo};

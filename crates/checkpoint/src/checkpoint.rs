@@ -1,0 +1,156 @@
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use crate::backing::Backing;
+use crate::layout::{self, MAX_TENSORS, Placed};
+use crate::{Config, Error, ErrorKind, Format, Source, TensorInfo, decode, digest};
+
+/// The bytes of one opened file and the tensors in it, in any order.
+pub(crate) struct Part {
+    pub(crate) path: PathBuf,
+    pub(crate) backing: Backing,
+    pub(crate) tensors: Vec<Placed>,
+}
+
+/// Where a tensor's bytes lie.
+struct Place {
+    part: usize,
+    bytes: Range<usize>,
+}
+
+/// An opened checkpoint of any format: what formats have in common once their headers are read and checked.
+pub(crate) struct Checkpoint {
+    path: PathBuf,
+    format: Format,
+    config: Config,
+    tensors: Vec<TensorInfo>,
+    /// Parallel to `tensors`.
+    places: Vec<Place>,
+    files: Vec<(PathBuf, Backing)>,
+}
+
+impl Checkpoint {
+    /// Joins the parts; each has passed its format's own checks.
+    pub(crate) fn new(path: &Path, format: Format, config: Config, parts: Vec<Part>) -> Result<Self, Error> {
+        let count: usize = parts.iter().map(|p| p.tensors.len()).sum();
+        if count > MAX_TENSORS {
+            return Err(Error::new(ErrorKind::Malformed, "too many tensors")
+                .in_file(path)
+                .expected(format!("at most {MAX_TENSORS}"))
+                .found(format!("{count}"))
+                .hint("the checkpoint is damaged; fetch it again"));
+        }
+        let mut files = Vec::with_capacity(parts.len());
+        let mut all = Vec::with_capacity(count);
+        for (index, part) in parts.into_iter().enumerate() {
+            let length = part.backing.bytes().len();
+            for tensor in part.tensors {
+                let range = byte_range(&tensor, length).map_err(|e| e.in_file(&part.path))?;
+                all.push((tensor.info, Place { part: index, bytes: range }));
+            }
+            files.push((part.path, part.backing));
+        }
+        all.sort_unstable_by(|(a, _), (b, _)| a.name.cmp(&b.name));
+        let twice = all.iter().zip(all.iter().skip(1)).find(|((a, _), (b, _))| a.name == b.name);
+        if let Some(((info, first), (_, second))) = twice {
+            return Err(Error::new(ErrorKind::Malformed, "two files hold a tensor of the same name")
+                .in_file(&files[second.part].0)
+                .in_tensor(&info.name)
+                .expected("every name in one file")
+                .found(format!("the name also in {}", files[first.part].0.display()))
+                .hint("which of the two is meant cannot be known; fetch or write the checkpoint again"));
+        }
+        let (tensors, places) = all.into_iter().unzip();
+        Ok(Self { path: path.to_owned(), format, config, tensors, places, files })
+    }
+
+    fn find(&self, name: &str) -> Result<(&TensorInfo, &Place), Error> {
+        let at = self.tensors.binary_search_by(|t| t.name.as_str().cmp(name));
+        at.map(|i| (&self.tensors[i], &self.places[i])).map_err(|_| self.missing(name))
+    }
+
+    fn missing(&self, name: &str) -> Error {
+        let error = Error::new(ErrorKind::Missing, "there is no such tensor").in_file(&self.path).in_tensor(name);
+        let names = self.tensors.iter().map(|t| t.name.as_str());
+        match crate::nearest::nearest(name, names) {
+            Some(near) => error.hint(format!("did you mean {near:?}?")),
+            None => error.hint("list the tensors of the checkpoint to see their names"),
+        }
+    }
+
+    /// Bytes of the file that hold elements `range`, which must be whole blocks of the tensor.
+    fn block_range(info: &TensorInfo, place: &Place, range: &Range<u64>) -> Option<Range<usize>> {
+        let block = u64::try_from(info.dtype.block_elements()).ok()?;
+        let whole = range.start <= range.end
+            && range.end <= info.numel()
+            && range.start.is_multiple_of(block)
+            && range.end.is_multiple_of(block);
+        let at = |element: u64| {
+            let blocks = usize::try_from(element / block).ok()?;
+            place.bytes.start.checked_add(blocks.checked_mul(info.dtype.block_bytes())?)
+        };
+        if whole { Some(at(range.start)?..at(range.end)?) } else { None }
+    }
+}
+
+fn byte_range(tensor: &Placed, file_length: usize) -> Result<Range<usize>, Error> {
+    let start = usize::try_from(tensor.offset).ok();
+    let length = usize::try_from(tensor.info.bytes).ok();
+    let range = start.zip(length).and_then(|(s, n)| Some(s..s.checked_add(n)?));
+    range.filter(|r| r.end <= file_length).ok_or_else(|| layout::truncated(tensor, file_length as u64))
+}
+
+impl Source for Checkpoint {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn format(&self) -> Format {
+        self.format
+    }
+
+    fn tensors(&self) -> &[TensorInfo] {
+        &self.tensors
+    }
+
+    fn config(&self) -> &Config {
+        &self.config
+    }
+
+    fn decode(&self, name: &str, range: Range<u64>, out: &mut [f32]) -> Result<(), Error> {
+        let (info, place) = self.find(name)?;
+        let (path, backing) = &self.files[place.part];
+        let here = |e: Error| e.in_file(path).in_tensor(name);
+        decode::check_decodable(info.dtype).map_err(here)?;
+        let Some(bytes) = Self::block_range(info, place, &range) else {
+            let block = info.dtype.block_elements();
+            return Err(here(
+                Error::new(ErrorKind::Missing, "the range is not in the tensor")
+                    .expected(format!("multiples of {block} from 0 to {}", info.numel()))
+                    .found(format!("{} to {}", range.start, range.end)),
+            ));
+        };
+        if out.len() as u64 != range.end - range.start {
+            return Err(here(
+                Error::new(ErrorKind::Missing, "the output has another length than the range")
+                    .expected(format!("{} elements", range.end - range.start))
+                    .found(format!("{}", out.len())),
+            ));
+        }
+        backing.prefetch(bytes.clone());
+        decode::decode(info.dtype, &backing.bytes()[bytes], out).map_err(here)
+    }
+
+    fn release(&self, name: &str, range: Range<u64>) {
+        if let Ok((info, place)) = self.find(name)
+            && let Some(bytes) = Self::block_range(info, place, &range)
+        {
+            self.files[place.part].1.release(bytes);
+        }
+    }
+
+    fn digest(&self) -> Result<String, Error> {
+        let tensors = self.tensors.iter().zip(&self.places);
+        Ok(digest::tensors(tensors.map(|(info, place)| (info, &self.files[place.part].1.bytes()[place.bytes.clone()]))))
+    }
+}

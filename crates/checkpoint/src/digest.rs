@@ -1,0 +1,120 @@
+//! A digest that identifies a checkpoint without reading all of it.
+
+use blake3::Hasher;
+
+use crate::{Config, MetaValue, TensorInfo};
+
+/// Bytes of a piece of a tensor.
+const PIECE_BYTES: usize = 4096;
+
+/// Pieces of a whole checkpoint: 16 MiB, so that a checkpoint of any size is identified in well under a second.
+const PIECES: usize = 4096;
+
+/// Pieces of one tensor at most.
+const MAX_PIECES_PER_TENSOR: usize = 16;
+
+/// Digest over names, types, shapes and sampled bytes of tensors, which come sorted by name.
+pub(crate) fn tensors<'a>(tensors: impl ExactSizeIterator<Item = (&'a TensorInfo, &'a [u8])>) -> String {
+    let count = tensors.len().max(1);
+    let per_tensor = (PIECES / count).clamp(2, MAX_PIECES_PER_TENSOR);
+    // With very many tensors, every n-th gives pieces; names, types and shapes of all count.
+    let every = (count * per_tensor).div_ceil(PIECES).max(1);
+    let mut hasher = Hasher::new_derive_key("tomograph checkpoint sampled digest, version 1");
+    for (index, (info, bytes)) in tensors.enumerate() {
+        text(&mut hasher, &info.name);
+        text(&mut hasher, info.dtype.name());
+        number(&mut hasher, info.shape.len() as u64);
+        info.shape.iter().for_each(|&dim| number(&mut hasher, dim));
+        if index % every == 0 {
+            sample(&mut hasher, bytes, per_tensor);
+        }
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+/// All bytes of a small tensor; of a large one its first, its last and evenly spaced pieces.
+fn sample(hasher: &mut Hasher, bytes: &[u8], pieces: usize) {
+    if bytes.len() <= pieces * PIECE_BYTES {
+        hasher.update(bytes);
+        return;
+    }
+    let last_start = bytes.len() - PIECE_BYTES;
+    for piece in 0..pieces {
+        // In u128 because a tensor's bytes times a small count may pass 2^64.
+        let start = (last_start as u128 * piece as u128 / (pieces - 1) as u128) as usize;
+        hasher.update(&bytes[start..start + PIECE_BYTES]);
+    }
+}
+
+fn number(hasher: &mut Hasher, n: u64) {
+    hasher.update(&n.to_le_bytes());
+}
+
+fn text(hasher: &mut Hasher, text: &str) {
+    number(hasher, text.len() as u64);
+    hasher.update(text.as_bytes());
+}
+
+/// Digest of a configuration, whatever the order of its keys and its white space; `None` if there is none.
+pub fn config_digest(config: &Config) -> Option<String> {
+    let mut hasher = Hasher::new_derive_key("tomograph configuration digest, version 1");
+    match config {
+        Config::Absent => return None,
+        Config::HuggingFace(value) => json(&mut hasher, value),
+        Config::Gguf(entries) => entries.iter().for_each(|(key, value)| {
+            text(&mut hasher, key);
+            meta(&mut hasher, value);
+        }),
+    }
+    Some(hasher.finalize().to_hex().to_string())
+}
+
+fn json(hasher: &mut Hasher, value: &serde_json::Value) {
+    use serde_json::Value;
+    match value {
+        Value::Null => drop(hasher.update(b"n")),
+        Value::Bool(b) => drop(hasher.update(if *b { b"t" } else { b"f" })),
+        Value::Number(n) => {
+            hasher.update(b"#");
+            text(hasher, &n.to_string());
+        }
+        Value::String(s) => {
+            hasher.update(b"s");
+            text(hasher, s);
+        }
+        Value::Array(items) => {
+            hasher.update(b"a");
+            number(hasher, items.len() as u64);
+            items.iter().for_each(|item| json(hasher, item));
+        }
+        Value::Object(entries) => {
+            hasher.update(b"o");
+            number(hasher, entries.len() as u64);
+            // A crate elsewhere in a build may switch serde_json to file order.
+            let mut sorted: Vec<_> = entries.iter().collect();
+            sorted.sort_unstable_by_key(|(key, _)| *key);
+            for (key, value) in sorted {
+                text(hasher, key);
+                json(hasher, value);
+            }
+        }
+    }
+}
+
+fn meta(hasher: &mut Hasher, value: &MetaValue) {
+    match value {
+        MetaValue::Unsigned(n) => drop(hasher.update(b"u").update(&n.to_le_bytes())),
+        MetaValue::Signed(n) => drop(hasher.update(b"i").update(&n.to_le_bytes())),
+        MetaValue::Float(x) => drop(hasher.update(b"d").update(&x.to_bits().to_le_bytes())),
+        MetaValue::Bool(b) => drop(hasher.update(if *b { b"t" } else { b"f" })),
+        MetaValue::Text(s) => {
+            hasher.update(b"s");
+            text(hasher, s);
+        }
+        MetaValue::Array(items) => {
+            hasher.update(b"a");
+            number(hasher, items.len() as u64);
+            items.iter().for_each(|item| meta(hasher, item));
+        }
+    }
+}

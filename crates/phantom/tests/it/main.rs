@@ -1,0 +1,6 @@
+//! One test binary: links are slow.
+#![allow(clippy::unwrap_used)] // a panic in a test's own tools is its failure report too
+
+mod measured;
+mod planted;
+mod shaped;

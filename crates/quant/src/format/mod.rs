@@ -1,0 +1,101 @@
+use crate::dispatch::Dispatch;
+use crate::engine::{ErrorSums, Simulate};
+use crate::matrix::{Matrix, ShapeError};
+
+/// One number format of quantized weights.
+pub struct Format {
+    /// Identifier: `int4`, `int4-sym`, `nf4`, `q4_0`.
+    pub id: &'static str,
+    /// Name for titles.
+    pub title: &'static str,
+    /// The format's own source file; its `//!` header is the manual.
+    pub source: &'static str,
+    codec: &'static dyn Simulate,
+}
+
+impl Format {
+    /// Squared error of the format on a matrix, without writing what it makes of it.
+    pub fn error(&self, matrix: &Matrix<'_>) -> ErrorSums {
+        self.error_with(matrix, Dispatch::Best)
+    }
+
+    /// As [`Format::error`], with the instructions chosen.
+    pub fn error_with(&self, matrix: &Matrix<'_>, dispatch: Dispatch) -> ErrorSums {
+        self.codec.error(matrix, dispatch)
+    }
+
+    /// Writes to `out` what the format makes of a matrix, row-major as the matrix.
+    ///
+    /// # Errors
+    /// [`ShapeError::Output`] when `out` is not as long as the matrix.
+    pub fn roundtrip(&self, matrix: &Matrix<'_>, out: &mut [f32]) -> Result<(), ShapeError> {
+        self.roundtrip_with(matrix, out, Dispatch::Best)
+    }
+
+    /// As [`Format::roundtrip`], with the instructions chosen.
+    ///
+    /// # Errors
+    /// As [`Format::roundtrip`].
+    pub fn roundtrip_with(&self, matrix: &Matrix<'_>, out: &mut [f32], dispatch: Dispatch) -> Result<(), ShapeError> {
+        let expected = matrix.values().len();
+        if out.len() != expected {
+            return Err(ShapeError::Output { expected, found: out.len() });
+        }
+        self.codec.roundtrip(matrix, out, dispatch);
+        Ok(())
+    }
+
+    /// Bits per weight in rows of `cols` weights, scales counted, in groups of `group` where the format leaves the
+    /// group open. One scale for a whole matrix (32 bits) is not counted.
+    pub fn bits_per_weight(&self, cols: usize, group: usize) -> f64 {
+        self.codec.bits_per_weight(cols, group)
+    }
+
+    /// The manual: the text of the source file's `//!` header.
+    pub fn manual(&self) -> String {
+        let lines = self.source.lines().map_while(|line| line.strip_prefix("//!"));
+        lines.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// The format called `id`.
+pub fn find(id: &str) -> Option<&'static Format> {
+    FORMATS.iter().copied().find(|format| format.id == id)
+}
+
+/// Declares the format files and the ordered registry at once: a new format is its file and one line here.
+macro_rules! registry {
+    ($($module:ident: $($id:literal, $title:literal, $codec:expr;)+)*) => {
+        $(mod $module;)*
+
+        /// Every format, in the order of help, tables and documents.
+        pub static FORMATS: &[&Format] = &[$($(
+            &Format { id: $id, title: $title, source: include_str!(concat!(stringify!($module), ".rs")), codec: &$codec },
+        )+)*];
+    };
+}
+
+registry! {
+    int:
+        "int8", "INT8", int::Int::of_bits(8);
+        "int7", "INT7", int::Int::of_bits(7);
+        "int6", "INT6", int::Int::of_bits(6);
+        "int5", "INT5", int::Int::of_bits(5);
+        "int4", "INT4", int::Int::of_bits(4);
+        "int3", "INT3", int::Int::of_bits(3);
+        "int2", "INT2", int::Int::of_bits(2);
+    int_sym:
+        "int8-sym", "INT8 symmetric", int_sym::IntSym::of_bits(8);
+        "int7-sym", "INT7 symmetric", int_sym::IntSym::of_bits(7);
+        "int6-sym", "INT6 symmetric", int_sym::IntSym::of_bits(6);
+        "int5-sym", "INT5 symmetric", int_sym::IntSym::of_bits(5);
+        "int4-sym", "INT4 symmetric", int_sym::IntSym::of_bits(4);
+        "int3-sym", "INT3 symmetric", int_sym::IntSym::of_bits(3);
+        "int2-sym", "INT2 symmetric", int_sym::IntSym::of_bits(2);
+    nf4: "nf4", "NF4", nf4::Nf4;
+    q4_0: "q4_0", "Q4_0", q4_0::Q4_0;
+    q8_0: "q8_0", "Q8_0", q8_0::Q8_0;
+    nvfp4: "nvfp4", "NVFP4", nvfp4::NvFp4;
+    mxfp4: "mxfp4", "MXFP4", mxfp4::MxFp4;
+    fp8: "fp8", "FP8 E4M3", fp8::Fp8;
+}
