@@ -2,8 +2,47 @@
 //!
 //! [`Model::open`] recognises the family of a [`tomo_checkpoint::Source`] and resolves its cells; [`Model::load`] decodes
 //! one cell to a row-major f32 matrix `out x in`, whatever the checkpoint did to it (fused, transposed, interleaved,
-//! one slice of a stack of experts).
+//! one slice of a stack of experts, rows in the order of another rotary kernel).
+//!
+//! Families are data: one file each in `arch/`, listed in [`FAMILIES`]. The crate knows no metrics and no container
+//! formats.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use tomo_model::{Model, ModelError, OpenOptions};
+//!
+//! fn largest(source: Arc<dyn tomo_checkpoint::Source>) -> Result<(), ModelError> {
+//!     let model = Model::open(source, &OpenOptions::default())?;
+//!     let mut weights = Vec::new();
+//!     for (index, cell) in model.grid().cells.iter().enumerate() {
+//!         model.load(index, &mut weights)?;
+//!         assert_eq!(weights.len() as u64, cell.out_features * cell.in_features);
+//!         model.release(index);
+//!     }
+//!     Ok(())
+//! }
+//! ```
 
+mod arch;
+mod cell;
+mod config;
+mod dims;
+mod error;
+mod family;
+mod listing;
+mod load;
 mod model;
+mod names;
+mod open;
+mod overrides;
+mod pattern;
+mod resolve;
 
-pub use model::{CellSource, Model, ModelError, Storage};
+pub use arch::FAMILIES;
+pub use cell::{CellSource, Storage};
+pub use dims::Dims;
+pub use error::ModelError;
+pub use family::{CellRule, Dialect, DimFrom, DimKeys, Family, OtherRule, Part, Role};
+pub use listing::{Listing, NamePattern};
+pub use model::{Model, OpenOptions, OtherTensor};
+pub use overrides::CellOverride;

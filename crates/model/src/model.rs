@@ -1,68 +1,87 @@
+use std::fmt;
 use std::sync::Arc;
 
-use tomo_checkpoint::Source;
-use tomo_map::{CellId, Grid};
+use tomo_checkpoint::{Source, TensorInfo};
+use tomo_map::Grid;
 
-/// Where in a tensor a cell's rows are: `count` runs of `length` rows, the first at `start`, each `stride` after the last.
-/// A plain tensor is one run of all its rows; interleaved q/k/v (gpt_neox) is one run per head.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Storage {
-    /// First row (an output feature) in the tensor seen as `rows x columns`; a stack `[E, out, in]` has `E * out` rows.
-    pub start: u64,
-    /// Rows per run.
-    pub length: u64,
-    /// Rows from one run's start to the next's.
-    pub stride: u64,
-    /// Number of runs.
-    pub count: u64,
-    /// Whether the tensor holds W transposed (`[in, out]`, gpt2's Conv1D): runs are then of columns.
-    pub transposed: bool,
+use crate::cell::CellSource;
+use crate::dims::Dims;
+use crate::error::{ModelError, quoted};
+use crate::family::{Family, Role};
+use crate::load::{load, to_usize};
+use crate::overrides::CellOverride;
+
+/// How to open a model.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct OpenOptions {
+    /// Cells the user places, on top of a known family or instead of one.
+    pub cell_overrides: Vec<CellOverride>,
 }
 
-/// One cell and where its weights are.
+/// A recognised tensor that holds no cell.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct CellSource {
-    /// Which cell.
-    pub id: CellId,
-    /// Tensor in the checkpoint.
-    pub tensor: String,
-    /// Which part of it.
-    pub storage: Storage,
-    /// Output features m.
-    pub out_features: u64,
-    /// Input features n.
-    pub in_features: u64,
+pub struct OtherTensor {
+    /// The tensor.
+    pub tensor: TensorInfo,
+    /// What it is for.
+    pub role: Role,
 }
 
 /// A checkpoint whose family is known.
 pub struct Model {
-    source: Arc<dyn Source>,
-    family: String,
-    grid: Grid,
-    cells: Vec<CellSource>,
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) family: String,
+    pub(crate) entry: Option<&'static Family>,
+    pub(crate) dims: Dims,
+    pub(crate) grid: Grid,
+    pub(crate) cells: Vec<CellSource>,
+    pub(crate) others: Vec<OtherTensor>,
+    pub(crate) unknown: Vec<TensorInfo>,
 }
 
-/// Why a checkpoint could not be understood or a cell not be loaded.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ModelError {
-    /// Reading failed.
-    #[error(transparent)]
-    Checkpoint(#[from] tomo_checkpoint::Error),
-    /// The family could not be recognised, or the checkpoint contradicts it.
-    #[error("{0}")]
-    Family(String),
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { family, dims, cells, unknown, .. } = self;
+        f.debug_struct("Model")
+            .field("path", &self.source.path())
+            .field("family", family)
+            .field("dims", dims)
+            .field("cells", &cells.len())
+            .field("unknown", &unknown.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Model {
-    /// A model from its parts; `cells` must be sorted and parallel to `grid.cells`.
-    pub fn from_parts(source: Arc<dyn Source>, family: String, grid: Grid, cells: Vec<CellSource>) -> Self {
-        Self { source, family, grid, cells }
+    /// Recognises the family of a checkpoint and finds its cells, comparing every shape with the config. Decodes nothing.
+    ///
+    /// # Errors
+    /// An unknown family, a missing cell, a shape that contradicts the config, weights that need a scale stored elsewhere,
+    /// or a `--cell` that fits nothing.
+    pub fn open(source: Arc<dyn Source>, options: &OpenOptions) -> Result<Self, ModelError> {
+        crate::open::open(source, options)
     }
 
-    /// Family id, e.g. `llama`.
+    /// A model from its parts; `cells` must be sorted and parallel to `grid.cells`.
+    pub fn from_parts(source: Arc<dyn Source>, family: String, grid: Grid, cells: Vec<CellSource>) -> Self {
+        let dims = Dims { layers: grid.layers, ..Dims::default() };
+        Self { source, family, entry: None, dims, grid, cells, others: Vec::new(), unknown: Vec::new() }
+    }
+
+    /// Family id, e.g. `llama`; `llama-like` when several families fit a checkpoint without config; `custom` when the
+    /// cells were named by the user.
     pub fn family(&self) -> &str {
         &self.family
+    }
+
+    /// The registry's entry of the family; for `-like` the first that fits, `None` for `custom`.
+    pub fn entry(&self) -> Option<&'static Family> {
+        self.entry
+    }
+
+    /// The model's dimensions.
+    pub fn dims(&self) -> &Dims {
+        &self.dims
     }
 
     /// The cells as the map describes them.
@@ -75,12 +94,34 @@ impl Model {
         &self.cells
     }
 
+    /// Recognised tensors that hold no cell: embeddings, norms, biases, heads, routers.
+    pub fn others(&self) -> &[OtherTensor] {
+        &self.others
+    }
+
+    /// Tensors that nothing claims.
+    pub fn unknown(&self) -> &[TensorInfo] {
+        &self.unknown
+    }
+
     /// The checkpoint.
     pub fn source(&self) -> &dyn Source {
         self.source.as_ref()
     }
 
-    /// Decodes cell number `index` into `out`, row-major `out_features x in_features`; `out` is resized to fit.
+    /// Bytes that cell number `index` takes in the checkpoint.
+    ///
+    /// # Panics
+    /// When `index` is out of range.
+    pub fn cell_bytes(&self, index: usize) -> u64 {
+        let cell = &self.cells[index];
+        let Some(tensor) = self.source.tensor(&cell.tensor) else { return 0 };
+        let (block, bytes) = (tensor.dtype.block_elements() as u64, tensor.dtype.block_bytes() as u64);
+        (cell.out_features * cell.in_features).div_ceil(block) * bytes
+    }
+
+    /// Decodes cell number `index` into `out`, row-major `out_features x in_features`; `out` is resized to fit. Values are
+    /// as stored: NaN and infinity are kept.
     ///
     /// # Errors
     /// When the tensor cannot be decoded.
@@ -89,12 +130,28 @@ impl Model {
     /// When `index` is out of range.
     pub fn load(&self, index: usize, out: &mut Vec<f32>) -> Result<(), ModelError> {
         let cell = &self.cells[index];
-        let numel = usize::try_from(cell.out_features * cell.in_features)
-            .map_err(|_| ModelError::Family(format!("{} does not fit in memory", cell.id)))?;
-        out.resize(numel, 0.0);
-        let start = cell.storage.start * cell.in_features;
-        let range = start..start + cell.out_features * cell.in_features;
-        self.source.decode(&cell.tensor, range, out)?;
-        Ok(())
+        let tensor = self.source.tensor(&cell.tensor).ok_or_else(|| ModelError::Unsupported {
+            tensor: quoted(&cell.tensor),
+            reason: format!("{} is not in the checkpoint any more", cell.id),
+        })?;
+        out.resize(to_usize(cell, cell.out_features * cell.in_features)?, 0.0);
+        load(self.source.as_ref(), cell, tensor, out)
+    }
+
+    /// Says that cell number `index` will not be needed soon, so that its pages can leave memory. A hint; other cells of
+    /// the same fused tensor may have to be read from disk again.
+    ///
+    /// # Panics
+    /// When `index` is out of range.
+    pub fn release(&self, index: usize) {
+        let cell = &self.cells[index];
+        let storage = cell.storage;
+        let range = if storage.transposed {
+            0..self.source.tensor(&cell.tensor).map_or(0, TensorInfo::numel)
+        } else {
+            let end = storage.start + (storage.count - 1) * storage.stride + storage.length;
+            storage.start * cell.in_features..end * cell.in_features
+        };
+        self.source.release(&cell.tensor, range);
     }
 }

@@ -1,0 +1,54 @@
+//! Mixtral: Mistral's attention, the MLP a mixture of experts. One cell per expert and projection.
+//!
+//! ## Switches
+//! `num_local_experts`, `num_experts_per_tok`, `num_key_value_heads`, `head_dim`, `sliding_window`.
+//!
+//! ## Hugging Face names
+//! `model.layers.{}.block_sparse_moe.experts.{e}.w1.weight` (gate), `w3` (up), `w2` (down); the router is
+//! `block_sparse_moe.gate.weight` and is no cell. Files saved as transformers holds them in memory have stacks
+//! `mlp.experts.gate_up_proj` `[E, 2*F, D]` (gate, up) and `mlp.experts.down_proj` `[E, D, F]`.
+//!
+//! ## GGUF names
+//! Architecture `llama` with `llama.expert_count`: `blk.{}.ffn_{up,down,gate}_exps.weight` `[E, out, in]`, in files made before
+//! 2024-04 one tensor per expert, `blk.{}.ffn_up.{e}.weight`; the router is `ffn_gate_inp`. q and k in pair order as in `llama`.
+//!
+//! ## Source
+//! transformers `models/mixtral`, `conversion_mapping.py`; llama.cpp `conversion/llama.py`.
+
+use tomo_map::Component::{MlpDown, MlpGate, MlpUp};
+
+use crate::family::DimFrom::{Key};
+use crate::family::{Dialect, DimKeys, Family, Part, Role, cell, optional};
+use crate::names::{GGUF_BIASES, GGUF_DIMS, GGUF_EXPERT_CELLS, GGUF_PAIRED_CELLS, GGUF_PRE_NORMS, GGUF_ROUTER, GGUF_TRUNK, HF_ATTENTION, HF_ATTENTION_BIASES, HF_DIMS, HF_HEADS, HF_PREFIXES, HF_PRE_NORMS, HF_TRUNK, SHARED_EXPERTS};
+
+pub(super) static FAMILY: Family = Family {
+    id: "mixtral",
+    title: "Mixtral",
+    source: include_str!("mixtral.rs"),
+    model_types: &["mixtral"],
+    classes: &["Mixtral"],
+    gguf_architectures: &["llama"],
+    experts: true,
+    missing: &[],
+    hugging_face: Dialect {
+        prefixes: HF_PREFIXES,
+        dims: DimKeys { experts: &[Key("num_local_experts"), Key("num_experts")], expert_ffn: &[Key("intermediate_size")], ffn: &[], ..HF_DIMS },
+        cells: &[HF_ATTENTION[0], HF_ATTENTION[1], HF_ATTENTION[2], HF_ATTENTION[3],
+            cell(MlpUp, "layers.{}.block_sparse_moe.experts.{e}.w3.weight"),
+            cell(MlpUp, "layers.{}.mlp.experts.gate_up_proj").part(Part::GateUp).stacked(),
+            cell(MlpDown, "layers.{}.block_sparse_moe.experts.{e}.w2.weight"),
+            cell(MlpDown, "layers.{}.mlp.experts.down_proj").stacked(),
+            cell(MlpGate, "layers.{}.block_sparse_moe.experts.{e}.w1.weight"),
+            cell(MlpGate, "layers.{}.mlp.experts.gate_up_proj").part(Part::GateUp).stacked(),
+],
+        others: &[HF_TRUNK, HF_PRE_NORMS, HF_ATTENTION_BIASES, &[optional(Role::Router, "layers.{}.block_sparse_moe.gate.weight"), optional(Role::Router, "layers.{}.mlp.gate.weight")], SHARED_EXPERTS],
+        root: HF_HEADS,
+    },
+    gguf: Dialect {
+        prefixes: &[""],
+        dims: DimKeys { experts: &[Key("expert_count")], expert_ffn: &[Key("expert_feed_forward_length"), Key("feed_forward_length")], ffn: &[], ..GGUF_DIMS },
+        cells: &[GGUF_PAIRED_CELLS[0], GGUF_PAIRED_CELLS[1], GGUF_PAIRED_CELLS[2], GGUF_PAIRED_CELLS[3],GGUF_EXPERT_CELLS[0], GGUF_EXPERT_CELLS[1], GGUF_EXPERT_CELLS[2], GGUF_EXPERT_CELLS[3], GGUF_EXPERT_CELLS[4], GGUF_EXPERT_CELLS[5]],
+        others: &[GGUF_TRUNK, GGUF_PRE_NORMS, GGUF_BIASES, GGUF_ROUTER, SHARED_EXPERTS],
+        root: &[],
+    },
+};

@@ -1,0 +1,41 @@
+//! SmolLM 3: the Llama layer without rotary embedding in every fourth layer.
+//!
+//! ## Switches
+//! `no_rope_layers`, `num_key_value_heads`, `attention_bias`, `mlp_bias`, `use_sliding_window`, `tie_word_embeddings`.
+//!
+//! ## Hugging Face names
+//! As `llama`.
+//!
+//! ## GGUF names
+//! As `llama`, with q and k of every layer in pair order, also where no rotary embedding is applied.
+//!
+//! ## Source
+//! transformers `models/smollm3`; llama.cpp `conversion/smollm.py` (a subclass of `LlamaModel`).
+
+use crate::family::{Dialect, Family};
+use crate::names::{GGUF_BIASES, GGUF_DIMS, GGUF_PAIRED_CELLS, GGUF_PRE_NORMS, GGUF_TRUNK, HF_ATTENTION_BIASES, HF_CELLS, HF_DIMS, HF_HEADS, HF_MLP_BIASES, HF_PREFIXES, HF_PRE_NORMS, HF_TRUNK};
+
+pub(super) static FAMILY: Family = Family {
+    id: "smollm3",
+    title: "SmolLM 3",
+    source: include_str!("smollm3.rs"),
+    model_types: &["smollm3"],
+    classes: &["SmolLM3"],
+    gguf_architectures: &["smollm3"],
+    experts: false,
+    missing: &[],
+    hugging_face: Dialect {
+        prefixes: HF_PREFIXES,
+        dims: HF_DIMS,
+        cells: HF_CELLS,
+        others: &[HF_TRUNK, HF_PRE_NORMS, HF_ATTENTION_BIASES, HF_MLP_BIASES],
+        root: HF_HEADS,
+    },
+    gguf: Dialect {
+        prefixes: &[""],
+        dims: GGUF_DIMS,
+        cells: GGUF_PAIRED_CELLS,
+        others: &[GGUF_TRUNK, GGUF_PRE_NORMS, GGUF_BIASES],
+        root: &[],
+    },
+};

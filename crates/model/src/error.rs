@@ -1,0 +1,90 @@
+use tomo_map::CellId;
+
+use crate::listing::Listing;
+
+/// Why a checkpoint could not be understood or a cell not be loaded.
+///
+/// Messages name the tensor, what was expected and what was found; text from a file is escaped in them.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// Reading failed.
+    #[error(transparent)]
+    Checkpoint(#[from] tomo_checkpoint::Error),
+
+    /// No family fits.
+    #[error(
+        "unknown model family: {what}\n  expected: one of {expected}\n  found: {listing}\n  hint: name the cells \
+         yourself, one --cell per component: --cell 'attn.q=layers.{{}}.wq.weight' ({{}} is the layer, {{e}} an expert)"
+    )]
+    UnknownFamily {
+        /// What the checkpoint says it is.
+        what: String,
+        /// What would have been understood.
+        expected: String,
+        /// The names in it.
+        listing: Box<Listing>,
+    },
+
+    /// A cell the family must have is not there.
+    #[error("{cell} is missing\n  expected: {expected}\n  found: {listing}\n  hint: --cell {component}=… names it", component = .cell.component)]
+    MissingCell {
+        /// Which cell.
+        cell: CellId,
+        /// Tensor names that were tried.
+        expected: String,
+        /// The names in the checkpoint.
+        listing: Box<Listing>,
+    },
+
+    /// A tensor's shape contradicts the config or the rest of the checkpoint.
+    #[error("{what} has the wrong shape\n  tensor: {tensor}\n  expected: {expected}\n  found: {found}")]
+    Shape {
+        /// The cell, or what else the tensor is for.
+        what: String,
+        /// The tensor.
+        tensor: String,
+        /// The shape that follows from the config.
+        expected: String,
+        /// The shape in the file.
+        found: String,
+    },
+
+    /// The config lacks a key or has a value that makes no sense.
+    #[error("the config does not give the model's dimensions\n  key: {key}\n  expected: {expected}\n  found: {found}")]
+    Config {
+        /// The key.
+        key: String,
+        /// What it should be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+
+    /// A tensor that would make the map wrong if it were left out or taken as it is.
+    #[error("{reason}\n  tensor: {tensor}")]
+    Unsupported {
+        /// The tensor.
+        tensor: String,
+        /// Why it cannot be used.
+        reason: String,
+    },
+
+    /// A `--cell` cannot be used.
+    #[error("--cell {text}: {reason}")]
+    Override {
+        /// What was asked for.
+        text: String,
+        /// Why it cannot be done.
+        reason: String,
+    },
+}
+
+/// Text from a file, quoted, escaped and cut: fit for a terminal.
+pub(crate) fn quoted(text: &str) -> String {
+    const MOST: usize = 120;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}
