@@ -29,7 +29,7 @@ def error_scores(weights, group):
     quantized |= {
         "err-nf4": nf4(w),
         "err-q4_0": q4_0(weights),
-        "err-nvfp4": nvfp4(w),
+        "err-nvfp4": nvfp4(weights),
         "err-mxfp4": mxfp4(w),
         "err-fp8": fp8(weights),
     }
@@ -92,15 +92,20 @@ def e2m1(values):
     return np.copysign(nearest(np.abs(values), E2M1), values)
 
 
-def nvfp4(w):
-    """Blocks of 16; block scales in E4M3 relative to one scale per tensor."""
-    per_tensor = np.abs(w).max() / (E2M1_LARGEST * E4M3_LARGEST)
+def nvfp4(weights):
+    """Blocks of 16; block scales in E4M3 relative to one scale per tensor.
+
+    In float32 and in the order of NVIDIA's ModelOpt (`amax / (6 g)`, at least the smallest E4M3): weights that were quantized
+    before lie on a lattice, where a block scale is often an exact tie, and the order of roundings then decides.
+    """
+    per_tensor = np.abs(weights).max() / np.float32(E2M1_LARGEST * E4M3_LARGEST)
 
     def quantize(g):
-        scale = e4m3(np.abs(g).max(axis=1, keepdims=True) / E2M1_LARGEST / per_tensor) * per_tensor
-        return e2m1(np.divide(g, scale, out=np.zeros_like(g), where=scale > 0)) * scale
+        block = np.abs(g).max(axis=1, keepdims=True) / (np.float32(E2M1_LARGEST) * per_tensor)
+        scale = e4m3(np.clip(block, 2.0**-9, E4M3_LARGEST)).astype(np.float32) * per_tensor
+        return (e2m1(g / scale) * scale).astype(np.float64)
 
-    return by_group(w, 16, quantize)
+    return by_group(weights, 16, quantize)
 
 
 def mxfp4(w):
