@@ -2,8 +2,9 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::backing::Backing;
+use crate::digest::TensorDigest;
 use crate::layout::{self, MAX_TENSORS, Placed};
-use crate::{Config, Error, ErrorKind, Format, Source, TensorInfo, decode, digest};
+use crate::{Config, Error, ErrorKind, Format, Source, TensorInfo, decode};
 
 /// The bytes of one opened file and the tensors in it, in any order.
 pub(crate) struct Part {
@@ -150,7 +151,12 @@ impl Source for Checkpoint {
     }
 
     fn digest(&self) -> Result<String, Error> {
-        let tensors = self.tensors.iter().zip(&self.places);
-        Ok(digest::tensors(tensors.map(|(info, place)| (info, &self.files[place.part].1.bytes()[place.bytes.clone()]))))
+        let mut digest = TensorDigest::new(self.tensors.len());
+        for (info, place) in self.tensors.iter().zip(&self.places) {
+            let backing = &self.files[place.part].1;
+            digest.add(info, &backing.bytes()[place.bytes.clone()]);
+            backing.release(place.bytes.clone());
+        }
+        Ok(digest.finish())
     }
 }

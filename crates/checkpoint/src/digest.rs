@@ -13,23 +13,39 @@ const PIECES: usize = 4096;
 /// Pieces of one tensor at most.
 const MAX_PIECES_PER_TENSOR: usize = 16;
 
-/// Digest over names, types, shapes and sampled bytes of tensors, which come sorted by name.
-pub(crate) fn tensors<'a>(tensors: impl ExactSizeIterator<Item = (&'a TensorInfo, &'a [u8])>) -> String {
-    let count = tensors.len().max(1);
-    let per_tensor = (PIECES / count).clamp(2, MAX_PIECES_PER_TENSOR);
-    // With very many tensors, every n-th gives pieces; names, types and shapes of all count.
-    let every = (count * per_tensor).div_ceil(PIECES).max(1);
-    let mut hasher = Hasher::new_derive_key("tomograph checkpoint sampled digest, version 1");
-    for (index, (info, bytes)) in tensors.enumerate() {
-        text(&mut hasher, &info.name);
-        text(&mut hasher, info.dtype.name());
-        number(&mut hasher, info.shape.len() as u64);
-        info.shape.iter().for_each(|&dim| number(&mut hasher, dim));
-        if index % every == 0 {
-            sample(&mut hasher, bytes, per_tensor);
-        }
+/// Digest over names, types, shapes and sampled bytes of tensors, which must come sorted by name.
+pub(crate) struct TensorDigest {
+    hasher: Hasher,
+    pieces_per_tensor: usize,
+    /// With very many tensors, every n-th gives pieces; names, types and shapes of all count.
+    every: usize,
+    seen: usize,
+}
+
+impl TensorDigest {
+    /// For a checkpoint of `count` tensors.
+    pub(crate) fn new(count: usize) -> Self {
+        let pieces_per_tensor = (PIECES / count.max(1)).clamp(2, MAX_PIECES_PER_TENSOR);
+        let every = (count * pieces_per_tensor).div_ceil(PIECES).max(1);
+        let hasher = Hasher::new_derive_key("tomograph checkpoint sampled digest, version 1");
+        Self { hasher, pieces_per_tensor, every, seen: 0 }
     }
-    hasher.finalize().to_hex().to_string()
+
+    pub(crate) fn add(&mut self, info: &TensorInfo, bytes: &[u8]) {
+        let hasher = &mut self.hasher;
+        text(hasher, &info.name);
+        text(hasher, info.dtype.name());
+        number(hasher, info.shape.len() as u64);
+        info.shape.iter().for_each(|&dim| number(hasher, dim));
+        if self.seen.is_multiple_of(self.every) {
+            sample(hasher, bytes, self.pieces_per_tensor);
+        }
+        self.seen += 1;
+    }
+
+    pub(crate) fn finish(self) -> String {
+        self.hasher.finalize().to_hex().to_string()
+    }
 }
 
 /// All bytes of a small tensor; of a large one its first, its last and evenly spaced pieces.

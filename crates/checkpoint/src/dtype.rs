@@ -141,6 +141,11 @@ impl DType {
         elements.is_multiple_of(block).then(|| (elements / block).checked_mul(bytes))?
     }
 
+    /// Whether [`crate::Source::decode`] knows the type; the others are listed only.
+    pub fn is_decodable(self) -> bool {
+        crate::decode::check_decodable(self).is_ok()
+    }
+
     /// Whether weights can be stored this way.
     pub const fn is_weight(self) -> bool {
         !matches!(

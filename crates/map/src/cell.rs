@@ -41,9 +41,9 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// Number of weights.
+    /// Number of weights; of a shape that [`Map::validate`](crate::Map::validate) refuses, the largest `u64`.
     pub fn numel(&self) -> u64 {
-        self.out_features * self.in_features
+        self.out_features.saturating_mul(self.in_features)
     }
 }
 

@@ -2,18 +2,32 @@
 //!
 //! A [`Map`] is a table: one row per [`Cell`] (a weight matrix of one layer), one column per metric, each entry a
 //! [`Score`]. This crate holds the words ([`Component`], [`CellId`]), the descriptions of metrics ([`MetricInfo`]), the
-//! provenance, the codecs (`map.json`, `map.csv`) and the normalisations.
+//! provenance, the codecs (`map.json`, `map.csv`), the normalisations and the [`View`] that pictures and reports read.
 //!
 //! It knows no tensors, no clock and no network: everything in a map was handed to it.
 
 mod cell;
+mod codec;
 mod component;
+mod error;
 mod metric;
+mod normalise;
+mod number;
+mod ranking;
 mod score;
+pub mod stats;
 mod table;
+mod validate;
+mod view;
 
 pub use cell::{Cell, CellId, Grid, MissingColumn};
+pub use codec::{CSV_HEADER, CsvRow, SCHEMA, read_csv, read_json, write_csv, write_json};
 pub use component::{Component, UnknownComponent};
+pub use error::{MapError, MapErrorKind};
 pub use metric::{Additivity, Direction, Meaning, MetricInfo, Scope};
+pub use normalise::{NORMALISATIONS, Normalisation, ViewError};
+pub use number::{significant, significant_apart};
+pub use ranking::{Profile, RankedPlace, Ranking};
 pub use score::{Score, Status};
 pub use table::{Column, Map, Provenance};
+pub use view::{Absence, Place, Reading, View};

@@ -37,10 +37,11 @@ impl Score {
         }
     }
 
-    /// The same score with a 95 % interval; an interval that is not finite is dropped.
+    /// The same score with a 95 % interval; an interval that is not finite or has its ends swapped is dropped.
     #[must_use]
     pub fn with_interval(mut self, low: f64, high: f64) -> Self {
-        self.interval = (self.value.is_some() && low.is_finite() && high.is_finite()).then_some((low, high));
+        let sound = self.value.is_some() && low.is_finite() && high.is_finite() && low <= high;
+        self.interval = sound.then_some((low, high));
         self
     }
 

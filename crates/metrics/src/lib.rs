@@ -7,7 +7,11 @@
 mod catalogue;
 mod facts;
 mod metric;
+mod order_statistics;
+mod power_law;
+mod spectrum;
 
 pub use catalogue::METRICS;
 pub use facts::{Facts, Matrix, Moments};
 pub use metric::{Kind, Metric, Needs, Options};
+pub use spectrum::Workspace;

@@ -40,6 +40,11 @@ pub struct Needs {
     pub entries: bool,
 }
 
+impl Needs {
+    /// None of them; for struct update in a `static`.
+    pub const NONE: Self = Self { moments: false, spectrum: false, robust_sd: false, entries: false };
+}
+
 /// Settings that reach every metric.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Options {

@@ -1,1 +1,23 @@
-//! The facade library and the command line of Tomograph.
+//! Tomograph scans a language model layer by layer and shows which parts carry the value.
+//!
+//! This crate is the facade: [`scan`] goes from a path to a [`Map`], and [`cli`] is the command line over it. The parts
+//! are usable alone: [`checkpoint`], [`model`], [`metrics`], [`map`], [`render`], [`quant`].
+//!
+//! ```no_run
+//! use tomograph::scan::{Request, Silent, scan};
+//!
+//! let map = scan(&Request::new("path/to/model").metrics("rms,stable-rank")?, &Silent)?;
+//! println!("{} cells", map.grid.cells.len());
+//! # Ok::<(), anyhow::Error>(())
+//! ```
+
+pub mod cli;
+pub mod scan;
+
+pub use tomo_checkpoint as checkpoint;
+pub use tomo_map as map;
+pub use tomo_map::Map;
+pub use tomo_metrics as metrics;
+pub use tomo_model as model;
+pub use tomo_quant as quant;
+pub use tomo_render as render;

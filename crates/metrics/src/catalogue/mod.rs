@@ -1,5 +1,7 @@
 use crate::Metric;
 
+mod spectral;
+
 /// Declares the metric files and the ordered registry at once: a new metric is its file and one line here.
 macro_rules! registry {
     ($($module:ident,)*) => {
@@ -10,4 +12,13 @@ macro_rules! registry {
     };
 }
 
-registry! {}
+registry! {
+    spectral_norm,
+    stable_rank,
+    effective_rank,
+    participation_ratio,
+    mp_excess,
+    spectrum_snr,
+    pl_alpha,
+    pl_alpha_hill,
+}

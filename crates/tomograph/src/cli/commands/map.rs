@@ -1,0 +1,80 @@
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use tomo_map::Map;
+
+use super::model_args::{ModelArgs, open};
+use super::{Context, Exit};
+use crate::cli::numbers;
+use crate::cli::output::{self, Look};
+use crate::cli::progress::Bar;
+use crate::cli::interrupt;
+use crate::scan::{self, Request};
+
+/// Scan a model and draw its map
+///
+/// Writes map.json, map.csv, report.html, report.md and one picture per metric to a folder, and prints the map of the
+/// first metric asked for. Ctrl-C writes what is known by then, the rest marked as not measured.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+
+    /// Metrics: ids or families, separated by commas; ID@null is relative to random matrices of the same shape
+    #[arg(long, value_name = "ID|FAMILY,…", default_value = "all")]
+    metric: String,
+
+    /// Folder for the results [default: tomograph-<name of the model>]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    #[command(flatten)]
+    look: Look,
+}
+
+impl Args {
+    pub(super) fn run(self, context: &mut Context<'_>) -> anyhow::Result<Exit> {
+        let request = self.model.request(context)?.metrics(&self.metric)?;
+        let folder = self.out.unwrap_or_else(|| default_folder(&request));
+        let map = scan_with_progress(&request, context)?;
+        output::write_all(&map, &folder, &self.look)?;
+        self.look.print(&map, None, context)?;
+        summary(&map, &folder, context)
+    }
+}
+
+/// Opens and scans with a bar on stderr; Ctrl-C ends the scan early.
+pub(super) fn scan_with_progress(request: &Request, context: &mut Context<'_>) -> anyhow::Result<Map> {
+    let model = open(request)?;
+    interrupt::listen();
+    let bar = Bar::new(context.streams.draw_progress);
+    let map = scan::scan_model(&model, request, &bar);
+    bar.clear();
+    map
+}
+
+/// Says where everything went; the exit code of a scan that was cut short.
+pub(super) fn summary(map: &Map, folder: &Path, context: &mut Context<'_>) -> anyhow::Result<Exit> {
+    let seconds = numbers::seconds(map.provenance.seconds);
+    let out = &mut context.streams.out;
+    writeln!(out, "\n{} metrics of {} cells in {seconds}", map.columns.len(), map.grid.cells.len())?;
+    writeln!(out, "  {}  everything, to point at and click", folder.join("report.html").display())?;
+    writeln!(out, "  {}    in words", folder.join("report.md").display())?;
+    writeln!(out, "  {}    the numbers; tomograph show draws them again", folder.join("map.json").display())?;
+    if map.columns.len() > 1 {
+        writeln!(out, "  tomograph show {} --metric ID    another metric", folder.display())?;
+    }
+    if scan::is_partial(&map.columns) {
+        writeln!(context.streams.err, "interrupted: what was not reached is marked as not measured")?;
+        return Ok(Exit::Interrupted);
+    }
+    Ok(Exit::Success)
+}
+
+/// `tomograph-` and the last part of the model's name, without what only says which format it is in.
+fn default_folder(request: &Request) -> PathBuf {
+    let name = request.path.canonicalize().unwrap_or_else(|_| request.path.clone());
+    let name = name.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
+    let stem = name.trim_end_matches(".gguf").trim_end_matches(".safetensors");
+    PathBuf::from(format!("tomograph-{stem}"))
+}

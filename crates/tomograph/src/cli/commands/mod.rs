@@ -1,0 +1,43 @@
+//! One file per command: its arguments, and what it does.
+
+mod completions;
+mod demo;
+mod explain;
+mod inspect;
+mod list;
+mod man;
+mod map;
+mod model_args;
+mod show;
+
+use clap::Subcommand;
+
+use super::{Context, Exit};
+
+/// The verbs, in the order of the help.
+#[derive(Subcommand)]
+pub(super) enum Command {
+    Map(map::Args),
+    Show(show::Args),
+    Inspect(inspect::Args),
+    List(list::Args),
+    Explain(explain::Args),
+    Demo(demo::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+impl Command {
+    pub(super) fn run(self, context: &mut Context<'_>) -> anyhow::Result<Exit> {
+        match self {
+            Self::Map(args) => args.run(context),
+            Self::Show(args) => args.run(context),
+            Self::Inspect(args) => args.run(context),
+            Self::List(args) => args.run(context),
+            Self::Explain(args) => args.run(context),
+            Self::Demo(args) => args.run(context),
+            Self::Completions(args) => args.run(context),
+            Self::Man(args) => args.run(context),
+        }
+    }
+}

@@ -1,0 +1,63 @@
+use std::path::PathBuf;
+
+use tomo_model::{CellOverride, Model};
+
+use super::Context;
+use crate::scan::{self, Request};
+
+/// How a command is told which model to read and how.
+#[derive(clap::Args)]
+pub(crate) struct ModelArgs {
+    /// A folder with config.json and safetensors, a .safetensors or .gguf file, or a hub name (org/name[@revision])
+    #[arg(value_name = "MODEL")]
+    model: String,
+
+    /// Say where cells are in a model of unknown family, e.g. 'attn.q=layers.{}.wq.weight'; may be repeated
+    #[arg(long = "cell", value_name = "COMPONENT=PATTERN")]
+    cells: Vec<CellOverride>,
+
+    /// Group size of the simulated integer formats, along the input dimension
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..))]
+    group: u32,
+
+    /// Seed of everything random (the baselines of random matrices)
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+
+    /// Worker threads [default: one per core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    threads: Option<u32>,
+}
+
+impl ModelArgs {
+    /// The request without its metrics.
+    pub(super) fn request(&self, context: &mut Context<'_>) -> anyhow::Result<Request> {
+        let path = self.path(context)?;
+        let mut request = Request::new(path);
+        request.name.clone_from(&self.model);
+        request.cells.clone_from(&self.cells);
+        request.options.group = usize::try_from(self.group)?;
+        request.options.seed = self.seed;
+        request.threads = self.threads.map(usize::try_from).transpose()?;
+        request.cache = cache_folder();
+        request.command.clone_from(&context.typed);
+        Ok(request)
+    }
+
+    /// Where the model is on disk; a hub name is fetched into the hub's own cache.
+    fn path(&self, _context: &mut Context<'_>) -> anyhow::Result<PathBuf> {
+        Ok(PathBuf::from(&self.model))
+    }
+}
+
+/// Opens the model of `request`.
+pub(super) fn open(request: &Request) -> anyhow::Result<Model> {
+    scan::open(&request.path, &request.cells)
+}
+
+/// `$XDG_CACHE_HOME/tomograph`, or `~/.cache/tomograph`; none where the environment names no home.
+fn cache_folder() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let base = set("XDG_CACHE_HOME").filter(|p| p.is_absolute()).or_else(|| set("HOME").map(|h| h.join(".cache")))?;
+    Some(base.join("tomograph"))
+}

@@ -1,0 +1,74 @@
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+
+use supports_color::Stream;
+use tomo_render::ColorLevel;
+
+/// Where a run writes and what that place can show. The command line touches no other output, so that it can run inside
+/// another process (a test, Python) and be read.
+pub struct Streams {
+    /// Results.
+    pub out: Box<dyn Write>,
+    /// Progress, warnings, errors.
+    pub err: Box<dyn Write>,
+    /// What `out` can show.
+    pub terminal: Terminal,
+    /// Whether progress is drawn on the process's stderr.
+    pub draw_progress: bool,
+}
+
+/// What a terminal can show.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Terminal {
+    /// Columns; 80 where unknown.
+    pub width: usize,
+    /// Colours.
+    pub colors: ColorLevel,
+}
+
+impl Streams {
+    /// The process's own stdout and stderr.
+    pub fn of_process() -> Self {
+        Self {
+            out: Box::new(io::BufWriter::new(io::stdout())),
+            err: Box::new(io::stderr()),
+            terminal: Terminal::of_stdout(),
+            draw_progress: io::stderr().is_terminal(),
+        }
+    }
+}
+
+impl Terminal {
+    /// No colours, 80 columns: what a pipe gets.
+    pub const PLAIN: Self = Self { width: 80, colors: ColorLevel::None };
+
+    fn of_stdout() -> Self {
+        // COLUMNS lets a user (or a test) narrow a pipe too.
+        let typed = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok());
+        let measured = terminal_size::terminal_size_of(io::stdout()).map(|(w, _)| usize::from(w.0));
+        Self { width: measured.or(typed).unwrap_or(80), colors: colors_of(supports_color::on(Stream::Stdout)) }
+    }
+}
+
+fn colors_of(support: Option<supports_color::ColorLevel>) -> ColorLevel {
+    match support {
+        Some(level) if level.has_16m => ColorLevel::True,
+        Some(level) if level.has_256 => ColorLevel::Ansi256,
+        _ => ColorLevel::None,
+    }
+}
+
+/// Command line as typed, for provenance: words with odd characters are quoted.
+pub fn command_as_typed(args: &[OsString]) -> String {
+    let quote = |word: &OsString| {
+        let word = word.to_string_lossy();
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:@%+".contains(c);
+        if !word.is_empty() && word.chars().all(plain) {
+            word.into_owned()
+        } else {
+            format!("'{}'", word.replace('\'', r"'\''"))
+        }
+    };
+    let program = std::iter::once("tomograph".to_owned());
+    program.chain(args.iter().skip(1).map(quote)).collect::<Vec<_>>().join(" ")
+}

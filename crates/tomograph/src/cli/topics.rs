@@ -1,0 +1,126 @@
+//! Everything a registry holds, in one shape: what `list` prints and `explain` tells of.
+
+use serde_json::{Value, json};
+use tomo_metrics::Kind;
+
+/// One entry of a registry.
+pub(crate) struct Topic {
+    /// What `--metric`, `--format`, … take.
+    pub id: String,
+    /// "metric", "family", …
+    pub kind: &'static str,
+    /// Heading under which lists show it.
+    pub group: &'static str,
+    /// One sentence.
+    pub summary: String,
+    /// The whole page.
+    pub manual: String,
+    /// What a program may want to know beside it.
+    pub details: Value,
+}
+
+/// Every entry of every registry.
+pub(crate) fn all() -> Vec<Topic> {
+    [metrics(), families(), outputs(), normalisations(), quantizations()].into_iter().flatten().collect()
+}
+
+/// The metrics, and which of them have an `@null` form.
+pub(crate) fn metrics() -> Vec<Topic> {
+    let topic = |metric: &&tomo_metrics::Metric| {
+        let info = &metric.info;
+        let has_null = matches!(metric.kind, Kind::Weights { null: Some(_), .. });
+        let null = format!(
+            "\n\n# Null form\n{}@null is this score relative to random matrices of the same shape and spread: (score - null) / null.",
+            info.id
+        );
+        Topic {
+            id: info.id.to_string(),
+            kind: "metric",
+            group: group_of(&info.family),
+            summary: info.summary.to_string(),
+            manual: manual(metric.source) + if has_null { &null } else { "" },
+            details: json!({
+                "title": info.title, "unit": info.unit, "family": info.family, "meaning": info.meaning,
+                "direction": info.direction, "scope": info.scope, "proxy": info.proxy, "caveat": info.caveat,
+                "null_form": has_null.then(|| format!("{}@null", info.id)),
+            }),
+        }
+    };
+    tomo_metrics::METRICS.iter().map(topic).collect()
+}
+
+fn group_of(family: &str) -> &'static str {
+    match family {
+        "weights" => "weights: statistics of the entries",
+        "spectrum" => "spectrum: singular values (each also as ID@null)",
+        "error" => "error: what a number format would do to the weights",
+        _ => "other",
+    }
+}
+
+/// The families of models.
+pub(crate) fn families() -> Vec<Topic> {
+    let topic = |family: &&tomo_model::Family| Topic {
+        id: family.id.to_owned(),
+        kind: "family",
+        group: "families",
+        summary: family.title.to_owned(),
+        manual: manual(family.source),
+        details: json!({ "model_types": family.model_types, "gguf_architectures": family.gguf_architectures }),
+    };
+    tomo_model::FAMILIES.iter().map(topic).collect()
+}
+
+/// What a map can be drawn as.
+pub(crate) fn outputs() -> Vec<Topic> {
+    let topic = |format: &&tomo_render::Format| Topic {
+        id: format.id.to_owned(),
+        kind: "output format",
+        group: "output formats",
+        summary: format.summary.to_owned(),
+        manual: manual(format.source),
+        details: json!({ "extensions": format.extensions }),
+    };
+    tomo_render::FORMATS.iter().map(topic).collect()
+}
+
+/// Ways to make scores comparable.
+pub(crate) fn normalisations() -> Vec<Topic> {
+    let topic = |normalisation: &&tomo_map::Normalisation| Topic {
+        id: normalisation.id.to_owned(),
+        kind: "normalisation",
+        group: "normalisations",
+        summary: normalisation.summary.to_owned(),
+        manual: manual(normalisation.source),
+        details: json!({}),
+    };
+    tomo_map::NORMALISATIONS.iter().map(topic).collect()
+}
+
+/// Number formats of quantized weights.
+pub(crate) fn quantizations() -> Vec<Topic> {
+    let topic = |format: &&tomo_quant::Format| Topic {
+        id: format.id.to_owned(),
+        kind: "number format",
+        group: "number formats",
+        summary: format.summary.to_owned(),
+        manual: manual(format.source),
+        details: json!({}),
+    };
+    tomo_quant::FORMATS.iter().map(topic).collect()
+}
+
+/// A registry file's manual: its `//!` header without the comment marks.
+fn manual(source: &str) -> String {
+    let header = source.lines().map_while(|line| line.strip_prefix("//!"));
+    header.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect::<Vec<_>>().join("\n")
+}
+
+/// Up to three ids that differ from `asked` by little.
+pub(crate) fn near(asked: &str) -> Vec<String> {
+    let close = |topic: &Topic| strsim::jaro_winkler(&topic.id, asked);
+    let mut ranked: Vec<(f64, String)> = all().into_iter().map(|t| (close(&t), t.id)).filter(|(c, _)| *c > 0.85).collect();
+    ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
+    ranked.dedup_by(|a, b| a.1 == b.1);
+    ranked.into_iter().take(3).map(|(_, id)| id).collect()
+}

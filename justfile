@@ -1,0 +1,30 @@
+# Everything a contributor runs; `.ci/run` calls the same commands.
+
+default:
+    @just --list
+
+# The tests, as the README says them
+test:
+    cargo test --workspace
+
+# Formatting, lints, documentation
+check:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# Licences, sources and bans of dependencies (needs cargo-deny)
+deny:
+    cargo deny check
+
+# Main job on generated data
+demo:
+    cargo run --release -- demo
+
+# Compare with peers on this machine; writes benches/records/
+compare *args:
+    benches/compare/run {{args}}
+
+# What CI runs
+ci:
+    bash .ci/run
