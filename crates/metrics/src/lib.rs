@@ -5,13 +5,22 @@
 //! errors); each is computed at most once per cell.
 
 mod catalogue;
+mod cost;
 mod facts;
 mod metric;
+mod null;
+mod null_table;
 mod order_statistics;
 mod power_law;
+mod runner;
+mod schedule;
+mod select;
 mod spectrum;
 
 pub use catalogue::METRICS;
+pub use cost::{Cost, cost};
 pub use facts::{Facts, Matrix, Moments};
 pub use metric::{Kind, Metric, Needs, Options};
+pub use runner::{DEFAULT_MEMORY_BYTES, Progress, Request, ScanError, scan};
+pub use select::{Selected, UnknownMetric, select};
 pub use spectrum::Workspace;

@@ -2,8 +2,8 @@
 
 use tomo_map::CellId;
 
-/// Where in a tensor a cell's rows are: `count` runs of `length` rows, the first at `start`, each `stride` after the last.
-/// A plain tensor is one run of all its rows; interleaved q/k/v (gpt_neox) is one run per head.
+/// Where in a tensor a cell's rows are: `count` runs of `length` rows, the first at `start`, each `stride` after the
+/// last. A plain tensor is one run of all its rows; interleaved q/k/v (gpt_neox) is one run per head.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Storage {
     /// First row (an output feature) in the tensor seen as `rows x columns`; a stack `[E, out, in]` has `E * out` rows.
@@ -16,8 +16,8 @@ pub struct Storage {
     pub count: u64,
     /// Whether the tensor holds W transposed (`[in, out]`, gpt2's Conv1D): runs are then of columns.
     pub transposed: bool,
-    /// Head dim C when rows of each head are in pair order (0, C/2, 1, C/2+1, …), as llama.cpp's converter leaves q and k of
-    /// some architectures; loading restores 0, 1, 2, ….
+    /// Head dim C when rows of each head are in pair order (0, C/2, 1, C/2+1, …), as llama.cpp's converter leaves q and
+    /// k of some architectures; loading restores 0, 1, 2, ….
     pub rope_pairs: Option<u64>,
 }
 

@@ -51,7 +51,9 @@ pub(crate) struct Widths {
 /// More than any model has; keeps a hostile config from costing memory.
 pub(crate) const MOST_LAYERS: u64 = 10_000;
 /// More than any model has.
-pub(crate) const MOST_EXPERTS: u64 = 65_536;
+pub(crate) const MOST_EXPERTS: u64 = 4096;
+/// Some three times what the largest mixtures have; a cell costs some 300 bytes.
+pub(crate) const MOST_CELLS: usize = 200_000;
 
 /// The dims a config gives.
 pub(crate) fn dims_from_config(dialect: &Dialect, keys: Keys<'_>) -> Result<Dims, ModelError> {

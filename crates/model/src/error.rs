@@ -27,7 +27,10 @@ pub enum ModelError {
     },
 
     /// A cell the family must have is not there.
-    #[error("{cell} is missing\n  expected: {expected}\n  found: {listing}\n  hint: --cell {component}=… names it", component = .cell.component)]
+    #[error(
+        "{cell} is missing\n  expected: {expected}\n  found: {listing}\n  hint: --cell {component}=… names it",
+        component = .cell.component
+    )]
     MissingCell {
         /// Which cell.
         cell: CellId,

@@ -130,8 +130,10 @@ impl CellRule {
 /// What a tensor that is no cell is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Role {
-    /// Token or position embedding.
+    /// Token embedding.
     Embedding,
+    /// Learned positions.
+    Positions,
     /// Output head.
     Head,
     /// Weight or bias of a norm.
@@ -153,6 +155,7 @@ impl Role {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Embedding => "embedding",
+            Self::Positions => "positions",
             Self::Head => "head",
             Self::Norm => "norm",
             Self::Bias => "bias",

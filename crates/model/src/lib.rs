@@ -1,8 +1,8 @@
 //! Model families: which tensor, or which part of one, is which cell.
 //!
-//! [`Model::open`] recognises the family of a [`tomo_checkpoint::Source`] and resolves its cells; [`Model::load`] decodes
-//! one cell to a row-major f32 matrix `out x in`, whatever the checkpoint did to it (fused, transposed, interleaved,
-//! one slice of a stack of experts, rows in the order of another rotary kernel).
+//! [`Model::open`] recognises the family of a [`tomo_checkpoint::Source`] and resolves its cells; [`Model::load`]
+//! decodes one cell to a row-major f32 matrix `out x in`, whatever the checkpoint did to it (fused, transposed,
+//! interleaved, one slice of a stack of experts, rows in the order of another rotary kernel).
 //!
 //! Families are data: one file each in `arch/`, listed in [`FAMILIES`]. The crate knows no metrics and no container
 //! formats.

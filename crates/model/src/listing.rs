@@ -8,6 +8,9 @@ use tomo_checkpoint::TensorInfo;
 use crate::error::quoted;
 use crate::pattern::generalise;
 
+/// Shapes shown per pattern; one more is kept to know that there are more. A hostile file has a shape per tensor.
+const MOST_SHAPES: usize = 3;
+
 /// Tensors whose names differ only in their numbers.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NamePattern {
@@ -15,7 +18,7 @@ pub struct NamePattern {
     pub pattern: String,
     /// How many tensors have it.
     pub count: usize,
-    /// Their shapes, each once, in order of appearance, as printed: `[576, 1536]`.
+    /// The first few of their shapes, each once, in order of appearance, as printed: `[576, 1536]`.
     pub shapes: Vec<String>,
 }
 
@@ -33,7 +36,7 @@ impl Listing {
                 patterns.entry(pattern.clone()).or_insert(NamePattern { pattern, count: 0, shapes: Vec::new() });
             entry.count += 1;
             let shape = format!("{:?}", tensor.shape);
-            if !entry.shapes.contains(&shape) {
+            if entry.shapes.len() <= MOST_SHAPES && !entry.shapes.contains(&shape) {
                 entry.shapes.push(shape);
             }
         }
@@ -44,7 +47,6 @@ impl Listing {
 impl fmt::Display for Listing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const MOST_PATTERNS: usize = 40;
-        const MOST_SHAPES: usize = 3;
         write!(f, "{} tensor name patterns", self.0.len())?;
         for entry in self.0.iter().take(MOST_PATTERNS) {
             let shapes = entry.shapes.iter().take(MOST_SHAPES).map(String::as_str).collect::<Vec<_>>().join(" ");

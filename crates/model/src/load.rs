@@ -55,8 +55,8 @@ fn load_rope_pairs(source: &dyn Source, cell: &CellSource, head_dim: u64, out: &
     Ok(())
 }
 
-/// Input features that are decoded together before they are written out as columns: 64 floats are four cache lines of each
-/// output row, and a strip of a few thousand outputs still fits a second-level cache.
+/// Input features that are decoded together before they are written out as columns: 64 floats are four cache lines of
+/// each output row, and a strip of a few thousand outputs still fits a second-level cache.
 const STRIP: u64 = 64;
 
 /// The tensor is `[in, total]` and the cell some of its columns.

@@ -53,11 +53,12 @@ impl fmt::Debug for Model {
 }
 
 impl Model {
-    /// Recognises the family of a checkpoint and finds its cells, comparing every shape with the config. Decodes nothing.
+    /// Recognises the family of a checkpoint and finds its cells, comparing every shape with the config. Decodes
+    /// nothing.
     ///
     /// # Errors
-    /// An unknown family, a missing cell, a shape that contradicts the config, weights that need a scale stored elsewhere,
-    /// or a `--cell` that fits nothing.
+    /// An unknown family, a missing cell, a shape that contradicts the config, weights that need a scale stored
+    /// elsewhere, or a `--cell` that fits nothing.
     pub fn open(source: Arc<dyn Source>, options: &OpenOptions) -> Result<Self, ModelError> {
         crate::open::open(source, options)
     }
@@ -120,8 +121,8 @@ impl Model {
         (cell.out_features * cell.in_features).div_ceil(block) * bytes
     }
 
-    /// Decodes cell number `index` into `out`, row-major `out_features x in_features`; `out` is resized to fit. Values are
-    /// as stored: NaN and infinity are kept.
+    /// Decodes cell number `index` into `out`, row-major `out_features x in_features`; `out` is resized to fit. Values
+    /// are as stored: NaN and infinity are kept.
     ///
     /// # Errors
     /// When the tensor cannot be decoded.
@@ -138,8 +139,8 @@ impl Model {
         load(self.source.as_ref(), cell, tensor, out)
     }
 
-    /// Says that cell number `index` will not be needed soon, so that its pages can leave memory. A hint; other cells of
-    /// the same fused tensor may have to be read from disk again.
+    /// Says that cell number `index` will not be needed soon, so that its pages can leave memory. A hint; other cells
+    /// of the same fused tensor may have to be read from disk again.
     ///
     /// # Panics
     /// When `index` is out of range.

@@ -35,6 +35,14 @@ pub(crate) const GGUF_DIMS: DimKeys = DimKeys {
     expert_ffn: &[],
 };
 
+/// [`GGUF_DIMS`] of a mixture; F of an expert is under the dense key in files of families without dense layers.
+pub(crate) const GGUF_EXPERT_DIMS: DimKeys = DimKeys {
+    ffn: &[],
+    experts: &[Key("expert_count")],
+    expert_ffn: &[Key("expert_feed_forward_length"), Key("feed_forward_length")],
+    ..GGUF_DIMS
+};
+
 /// Separate q, k, v, o.
 pub(crate) const HF_ATTENTION: [CellRule; 4] = [
     cell(AttnQ, "layers.{}.self_attn.q_proj.weight"),

@@ -17,7 +17,7 @@ use crate::model::{Model, OpenOptions, OtherTensor};
 use crate::names::TOWERS;
 use crate::overrides::cells_from_overrides;
 use crate::pattern::numbers_from_name;
-use crate::resolve::Resolver;
+use crate::resolve::{CONVERT, Resolver, check_dtype};
 
 /// Everything that was found out about a checkpoint.
 struct Findings {
@@ -123,9 +123,7 @@ fn sort_rest(
             None if scales_a_cell(&tensor.name, &claimed) => {
                 return Err(ModelError::Unsupported {
                     tensor: quoted(&tensor.name),
-                    reason: "scales a weight that is stored quantized, which is not supported: convert the checkpoint \
-                             to bf16 or GGUF first"
-                        .to_owned(),
+                    reason: format!("scales a weight that is stored quantized, which is not supported{CONVERT}"),
                 });
             }
             None => unknown.push(tensor.clone()),
@@ -154,11 +152,8 @@ fn scales_a_cell(name: &str, claimed: &BTreeSet<&str>) -> bool {
 
 /// The token embedding must be `[V, D]`; where the config is silent about V, its rows are V.
 fn check_embedding(others: &[OtherTensor], dims: &mut Dims) -> Result<(), ModelError> {
-    // Position embeddings have the same role; the larger table of the two patterns is listed first in every family.
-    let tokens = |o: &&OtherTensor| {
-        o.role == Role::Embedding && !o.tensor.name.contains("pos") && !o.tensor.name.ends_with("wpe.weight")
-    };
-    let Some(OtherTensor { tensor, .. }) = others.iter().find(tokens) else { return Ok(()) };
+    let tokens = others.iter().find(|o| o.role == Role::Embedding);
+    let Some(OtherTensor { tensor, .. }) = tokens else { return Ok(()) };
     let (rows, columns) = match tensor.shape.as_slice() {
         &[rows, columns] => (rows, columns),
         _ => (0, 0),
@@ -205,9 +200,9 @@ fn from_names(source: &dyn Source, placed: &Placed) -> Result<Option<Findings>, 
     }
 }
 
-/// Whether every tensor that each member of the family has is there, in layer 0 where it is one per layer.
+/// Whether every tensor that each member of the family has is there, experts included.
 fn has_required(found: &Findings) -> bool {
-    let Some(family) = found.entry else { return false };
+    let Some(family) = found.entry.filter(|f| f.experts == found.dims.experts.is_some()) else { return false };
     let rules = family.hugging_face.others.iter().copied().flatten().filter(|rule| rule.required);
     let below = |name: &str, rule: &OtherRule| {
         family
@@ -233,17 +228,14 @@ fn from_overrides(source: &dyn Source, placed: &Placed) -> Findings {
 fn finish(source: Arc<dyn Source>, placed: &Placed, findings: Findings) -> Result<Model, ModelError> {
     let mut grid = Grid { layers: findings.dims.layers, ..Grid::default() };
     for cell in &findings.cells {
-        let dtype = source.tensor(&cell.tensor).map(|t| t.dtype).filter(|dtype| dtype.is_weight());
-        let dtype = dtype.ok_or_else(|| ModelError::Unsupported {
-            tensor: quoted(&cell.tensor),
-            reason: format!("{} is stored as integers, which are no weights by themselves", cell.id),
-        })?;
+        let Some(tensor) = source.tensor(&cell.tensor) else { continue };
+        check_dtype(cell.id, tensor)?;
         grid.cells.push(Cell {
             id: cell.id,
             out_features: cell.out_features,
             in_features: cell.in_features,
             tensor: cell.tensor.clone(),
-            dtype: dtype.name().to_owned(),
+            dtype: tensor.dtype.name().to_owned(),
         });
     }
     for component in Component::ALL.into_iter().filter(|c| !placed.components.contains(c)) {

@@ -12,12 +12,13 @@ use crate::dims::{MOST_EXPERTS, MOST_LAYERS};
 use crate::error::{ModelError, quoted};
 use crate::listing::Listing;
 use crate::pattern::numbers_from_name;
+use crate::resolve::check_count;
 
 /// Which tensors hold a component, in the user's words: `attn.q=layers.{}.wq.weight`.
 ///
-/// `{}` stands for the layer, an optional `{e}` for the expert. A matrix is read `[out, in]`; a tensor of three dimensions
-/// is a stack of experts `[E, out, in]`. `^T` after the name reads `[in, out]`; `[a..b]` takes output features a to b
-/// (b not included) of a fused tensor: `attn.k=h.{}.attn.c_attn.weight^T[768..1536]`.
+/// `{}` stands for the layer, an optional `{e}` for the expert. A matrix is read `[out, in]`; a tensor of three
+/// dimensions is a stack of experts `[E, out, in]`. `^T` after the name reads `[in, out]`; `[a..b]` takes output
+/// features a to b (b not included) of a fused tensor: `attn.k=h.{}.attn.c_attn.weight^T[768..1536]`.
 ///
 /// ```
 /// use tomo_model::CellOverride;
@@ -135,6 +136,7 @@ impl CellOverride {
             return Err(wrong("output features within the matrix, and no empty matrix"));
         }
         for slot in 0..stack.unwrap_or(1) {
+            check_count(cells.len(), &tensor.name)?;
             let expert = stack.and(u32::try_from(slot).ok()).or(expert);
             let out_features = taken.end - taken.start;
             let mut storage = Storage::rows(slot * rows + taken.start, out_features);

@@ -6,11 +6,14 @@ use tomo_checkpoint::{Source, TensorInfo};
 use tomo_map::{CellId, Component};
 
 use crate::cell::{CellSource, Storage};
-use crate::dims::{MOST_EXPERTS, MOST_LAYERS, Widths};
+use crate::dims::{MOST_CELLS, MOST_EXPERTS, MOST_LAYERS, Widths};
 use crate::error::{ModelError, quoted};
 use crate::family::{CellRule, Dialect, Family, Part};
 use crate::listing::Listing;
 use crate::pattern::{fill, numbers_from_name};
+
+/// The way out of a quantized format that is not read.
+pub(crate) const CONVERT: &str = ": convert the checkpoint to bf16 or GGUF first";
 
 /// A family's names in one checkpoint.
 #[derive(Clone, Copy)]
@@ -96,6 +99,7 @@ impl<'a> Resolver<'a> {
             reason: "holds experts, but the config says there are none".to_owned(),
         })?;
         for expert in 0..experts {
+            check_count(cells.len(), &first.name)?;
             let tensor = if rule.stacked { Some(first) } else { self.tensor(rule, layer, expert) };
             let tensor = tensor.ok_or_else(|| self.missing(layer, rule.component, Some(expert)))?;
             cells.push(cell_in(widths, rule, layer, Some(expert), tensor)?);
@@ -103,17 +107,29 @@ impl<'a> Resolver<'a> {
         Ok(())
     }
 
+    /// Why a cell is not there: a quantizer packed it under another name, or it is simply missing.
     pub(crate) fn missing(&self, layer: u32, component: Component, expert: Option<u32>) -> ModelError {
-        let names = self.rules(component).map(|rule| self.name(rule, layer, expert.unwrap_or(0)));
+        let cell = CellId { layer, component, expert };
+        let names: Vec<_> = self.rules(component).map(|rule| self.name(rule, layer, expert.unwrap_or(0))).collect();
+        let packed = |name: &String| {
+            let stem = name.strip_suffix("weight")?;
+            ["qweight", "weight_packed"].iter().find_map(|tail| self.source.tensor(&format!("{stem}{tail}")))
+        };
+        if let Some(tensor) = names.iter().find_map(packed) {
+            return ModelError::Unsupported {
+                tensor: quoted(&tensor.name),
+                reason: format!("{cell} is packed in the format of a quantizer, which is not supported{CONVERT}"),
+            };
+        }
         ModelError::MissingCell {
-            cell: CellId { layer, component, expert },
-            expected: names.map(|n| quoted(&n)).collect::<Vec<_>>().join(" or "),
+            cell,
+            expected: names.iter().map(|n| quoted(n)).collect::<Vec<_>>().join(" or "),
             listing: Box::new(Listing::new(self.source.tensors())),
         }
     }
 
-    /// A tensor that no cell uses but that a rule describes: a layer or expert beyond what the config counts, or a second
-    /// copy of a cell.
+    /// A tensor that no cell uses but that a rule describes: a layer or expert beyond what the config counts, or a
+    /// second copy of a cell.
     pub(crate) fn stray_cell(&self, name: &str) -> Option<CellId> {
         let name = name.strip_prefix(self.prefix)?;
         self.components().flat_map(|c| self.rules(c)).find_map(|rule| {
@@ -186,6 +202,15 @@ impl<'a> Resolver<'a> {
     }
 }
 
+/// Refuses what only a hostile file has.
+pub(crate) fn check_count(cells: usize, tensor: &str) -> Result<(), ModelError> {
+    if cells < MOST_CELLS {
+        return Ok(());
+    }
+    let reason = format!("with it there are more than {MOST_CELLS} cells, which no model has");
+    Err(ModelError::Unsupported { tensor: quoted(tensor), reason })
+}
+
 /// A tensor as its rule sees it: `rows x columns`, transposition and stacking undone.
 struct Seen {
     part: Part,
@@ -218,6 +243,7 @@ fn cell_in(
     tensor: &TensorInfo,
 ) -> Result<CellSource, ModelError> {
     let id = CellId { layer, component: rule.component, expert };
+    check_dtype(id, tensor)?;
     let (out_features, in_features) =
         features(widths, rule.component, expert.is_some()).ok_or_else(|| ModelError::Config {
             key: "MLP width".to_owned(),
@@ -245,6 +271,17 @@ fn cell_in(
         storage.start += u64::from(expert.unwrap_or(0)) * rows;
     }
     Ok(CellSource { id, tensor: tensor.name.clone(), storage, out_features, in_features })
+}
+
+/// Integers under a weight's name are a quantizer's codes, whose scales are stored elsewhere.
+pub(crate) fn check_dtype(cell: CellId, tensor: &TensorInfo) -> Result<(), ModelError> {
+    if tensor.dtype.is_weight() {
+        return Ok(());
+    }
+    Err(ModelError::Unsupported {
+        tensor: quoted(&tensor.name),
+        reason: format!("{cell} is stored as {}, integers that are no weights by themselves{CONVERT}", tensor.dtype),
+    })
 }
 
 /// Output and input features of a component: `(out, in)`.

@@ -1,6 +1,6 @@
 //! Pictures and reports of a map. A scene decides layout once; one file per output only serialises it.
 //!
-//! [`View`] (numbers of one metric under one normalisation) -> [`Scene`] (order, words, colours) -> [`Page`] (measures)
+//! [`Picture`] (one metric of a map under one normalisation) -> [`Scene`] (order, words, colours) -> [`Page`] (measures)
 //! -> one of [`FORMATS`].
 //!
 //! It knows maps only, and cannot see tensors. It neither reads nor writes files, and asks nothing of the terminal: what
@@ -13,13 +13,15 @@ mod font;
 mod formats;
 mod number;
 mod page;
+pub mod report;
+mod picture;
 mod scene;
-mod view;
+mod words;
 
 pub use colour::{Palette, Ramp, Rgb, STEPS, Scale, Span};
 pub use error::RenderError;
 pub use font::Weight;
 pub use formats::{ColourLevel, FORMATS, Format, Options, Terminal, Writer};
 pub use page::{Anchor, Item, Page, Rect, Text};
+pub use picture::Picture;
 pub use scene::{Bar, Cell, Origin, Scene, Style};
-pub use view::{Entry, Normalisation, View};

@@ -1,23 +1,17 @@
 //! How numbers are written in pictures.
 
-/// `value` with `digits` significant digits and no trailing zeros; exponent form beyond 1e-4 and 1e6.
-pub(crate) fn significant(value: f64, digits: usize) -> String {
-    let digits = digits.max(1);
-    if value == 0.0 || !value.is_finite() {
-        return if value == 0.0 { "0".into() } else { "not finite".into() };
-    }
-    let scientific = format!("{:.*e}", digits - 1, value);
-    let exponent: i32 = scientific.split_once('e').and_then(|(_, e)| e.parse().ok()).unwrap_or(0);
-    if !(-4..6).contains(&exponent) {
-        let mantissa = scientific.split_once('e').map_or("", |(m, _)| m);
-        return format!("{}e{exponent}", trimmed(mantissa));
-    }
-    let decimals = usize::try_from(digits as i32 - 1 - exponent).unwrap_or(0);
-    trimmed(&format!("{value:.decimals$}")).to_owned()
+use tomo_map::significant;
+
+/// Four significant digits and no trailing zeros, as a reader wants single numbers.
+pub(crate) fn short(value: f64) -> String {
+    trimmed(&significant(value, 4))
 }
 
-fn trimmed(number: &str) -> &str {
-    if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.') } else { number }
+/// Takes trailing zeros after the decimal point away, in front of an exponent too.
+fn trimmed(number: &str) -> String {
+    let (mantissa, exponent) = number.split_once('e').map_or((number, None), |(m, e)| (m, Some(e)));
+    let mantissa = if mantissa.contains('.') { mantissa.trim_end_matches('0').trim_end_matches('.') } else { mantissa };
+    exponent.map_or_else(|| mantissa.to_owned(), |e| format!("{mantissa}e{e}"))
 }
 
 /// Round numbers (1, 2 or 5 times a power of ten apart) inside `low..=high`, about `wanted` of them, with labels that
@@ -25,7 +19,7 @@ fn trimmed(number: &str) -> &str {
 pub(crate) fn ticks(low: f64, high: f64, wanted: usize) -> Vec<(f64, String)> {
     let span = high - low;
     if !(span.is_finite() && span > 0.0) {
-        return vec![(low, significant(low, 4))];
+        return vec![(low, short(low))];
     }
     let rough = span / wanted.max(1) as f64;
     let power = 10f64.powf(rough.log10().floor());
@@ -42,7 +36,7 @@ pub(crate) fn ticks(low: f64, high: f64, wanted: usize) -> Vec<(f64, String)> {
     let largest = low.abs().max(high.abs());
     if largest >= 1e5 || step < 9.9e-5 {
         let digits = (largest.log10().floor() - step.log10().floor()).clamp(0.0, 12.0) as usize + 2;
-        return values.into_iter().map(|v| (v, significant(clean_zero(v, step), digits))).collect();
+        return values.into_iter().map(|v| (v, trimmed(&significant(clean_zero(v, step), digits)))).collect();
     }
     let decimals = (0..8).find(|d| is_integer(step * 10f64.powi(*d))).unwrap_or(8);
     let decimals = usize::try_from(decimals).unwrap_or(0);
@@ -97,18 +91,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn significant_digits() {
-        for (v, text) in [
-            (0.143_21, "0.1432"),
-            (12.0, "12"),
-            (-0.5, "-0.5"),
-            (123_456.0, "123456"),
-            (1_234_567.0, "1.235e6"),
-            (0.000_012_34, "1.234e-5"),
-            (0.0, "0"),
-            (99_999.7, "100000"),
-        ] {
-            assert_eq!(significant(v, 4), text);
+    fn short_numbers() {
+        for (v, text) in [(0.143_21, "0.1432"), (12.0, "12"), (-0.5, "-0.5"), (1_500_000.0, "1.5e6"), (2e-7, "2e-7")] {
+            assert_eq!(short(v), text);
         }
     }
 

@@ -275,7 +275,7 @@ impl Pen {
             self.items.push(Item::Line(right, y, right + 4.0, y, FRAME));
             self.text(Text::new(label, (right + 7.0, y + LABEL * 0.36), LABEL, Anchor::Start));
         }
-        if let Some((position, _)) = &bar.middle {
+        if let Some(position) = bar.middle {
             let y = area.y + area.h * (1.0 - position);
             self.items.push(Item::Line(area.x, y, right, y, FRAME));
         }

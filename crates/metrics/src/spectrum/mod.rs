@@ -49,15 +49,22 @@ impl Workspace {
 pub(crate) fn singular_values(matrix: Matrix<'_>, workspace: &mut Workspace, threads: usize) -> Vec<f64> {
     let rank = matrix.rows.min(matrix.cols);
     let par = if threads > 1 { Par::rayon(threads) } else { Par::Seq };
-    let Workspace { gram, block, .. } = workspace;
-    gram.clear();
-    gram.resize(rank * rank, 0.0);
-    gram::accumulate(matrix, gram, block, par);
+    gram_only(matrix, workspace, par);
+    let gram = &mut workspace.gram;
     let (mut diagonal, mut off_diagonal) = tridiagonalise(gram, rank, par);
     if eigenvalues(&mut diagonal, &mut off_diagonal).is_none() {
         return Vec::new();
     }
     singular_from_eigenvalues(diagonal, matrix.rows.max(matrix.cols))
+}
+
+/// Leaves the lower half of the Gram matrix of the smaller side in `workspace`.
+pub(crate) fn gram_only(matrix: Matrix<'_>, workspace: &mut Workspace, par: Par) {
+    let rank = matrix.rows.min(matrix.cols);
+    let Workspace { gram, block, .. } = workspace;
+    gram.clear();
+    gram.resize(rank * rank, 0.0);
+    gram::accumulate(matrix, gram, block, par);
 }
 
 /// Square roots, descending; what the Gram matrix of a side `long` cannot tell from zero becomes zero.

@@ -13,7 +13,10 @@
 //! transformers `models/gemma`; llama.cpp `conversion/gemma.py`.
 
 use crate::family::{Dialect, Family};
-use crate::names::{GGUF_CELLS, GGUF_DIMS, GGUF_PRE_NORMS, GGUF_TRUNK, HF_ATTENTION_BIASES, HF_CELLS, HF_DIMS, HF_HEADS, HF_PREFIXES, HF_PRE_NORMS, HF_TRUNK};
+use crate::names::{
+    GGUF_CELLS, GGUF_DIMS, GGUF_PRE_NORMS, GGUF_TRUNK, HF_ATTENTION_BIASES, HF_CELLS, HF_DIMS, HF_HEADS, HF_PRE_NORMS,
+    HF_PREFIXES, HF_TRUNK,
+};
 
 pub(super) static FAMILY: Family = Family {
     id: "gemma",

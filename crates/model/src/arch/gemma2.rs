@@ -1,4 +1,5 @@
-//! Gemma 2: norms before and after both halves of the layer, soft caps on scores and logits, every other layer windowed.
+//! Gemma 2: norms before and after both halves of the layer, soft caps on scores and logits, every other layer
+//! windowed.
 //!
 //! ## Switches
 //! `head_dim`, `num_key_value_heads`, `query_pre_attn_scalar`, `attn_logit_softcapping`, `final_logit_softcapping`,
@@ -14,7 +15,10 @@
 //! transformers `models/gemma2`; llama.cpp `conversion/gemma.py`.
 
 use crate::family::{Dialect, Family};
-use crate::names::{GGUF_CELLS, GGUF_DIMS, GGUF_POST_NORMS, GGUF_PRE_NORMS, GGUF_TRUNK, HF_ATTENTION_BIASES, HF_CELLS, HF_DIMS, HF_HEADS, HF_MLP_NORMS, HF_PREFIXES, HF_PRE_NORMS, HF_TRUNK};
+use crate::names::{
+    GGUF_CELLS, GGUF_DIMS, GGUF_POST_NORMS, GGUF_PRE_NORMS, GGUF_TRUNK, HF_ATTENTION_BIASES, HF_CELLS, HF_DIMS,
+    HF_HEADS, HF_MLP_NORMS, HF_PRE_NORMS, HF_PREFIXES, HF_TRUNK,
+};
 
 pub(super) static FAMILY: Family = Family {
     id: "gemma2",

@@ -1,12 +1,12 @@
 //! GPT-2: learned positions, layer norms, q, k, v in one transposed tensor, an MLP without gate.
 //!
 //! ## Switches
-//! `n_inner` (absent or null: 4 D), `scale_attn_by_inverse_layer_idx`, `reorder_and_upcast_attn`. K = H. The column `mlp.gate` is
-//! missing.
+//! `n_inner` (absent or null: 4 D), `scale_attn_by_inverse_layer_idx`, `reorder_and_upcast_attn`. K = H. The column
+//! `mlp.gate` is missing.
 //!
 //! ## Hugging Face names
-//! `transformer.h.{}.attn.c_attn.weight` `[D, 3*D]`: q, k, v side by side; `attn.c_proj`, `mlp.c_fc`, `mlp.c_proj`. All are
-//! `Conv1D`, stored `[in, out]`: loading transposes them. The first releases have no `transformer.` and carry masks
+//! `transformer.h.{}.attn.c_attn.weight` `[D, 3*D]`: q, k, v side by side; `attn.c_proj`, `mlp.c_fc`, `mlp.c_proj`. All
+//! are `Conv1D`, stored `[in, out]`: loading transposes them. The first releases have no `transformer.` and carry masks
 //! (`attn.bias`).
 //!
 //! ## GGUF names
@@ -25,7 +25,7 @@ use crate::names::{
 
 const OTHERS: &[OtherRule] = &[
     other(Role::Embedding, "wte.weight"),
-    other(Role::Embedding, "wpe.weight"),
+    other(Role::Positions, "wpe.weight"),
     other(Role::Norm, "ln_f.weight"),
     other(Role::Norm, "ln_f.bias"),
     other(Role::Norm, "h.{}.ln_1.weight"),
@@ -84,7 +84,7 @@ pub(super) static FAMILY: Family = Family {
         ],
         others: &[
             GGUF_TRUNK,
-            &[other(Role::Embedding, "position_embd.weight")],
+            &[other(Role::Positions, "position_embd.weight")],
             GGUF_PRE_NORMS,
             GGUF_PRE_NORM_BIASES,
             GGUF_BIASES,

@@ -1,7 +1,8 @@
 //! GPT-NeoX, Pythia: parallel attention and MLP, partial rotary embedding, q, k, v of each head side by side.
 //!
 //! ## Switches
-//! `use_parallel_residual`, `rotary_pct`, `attention_bias`, `tie_word_embeddings`. K = H. The column `mlp.gate` is missing.
+//! `use_parallel_residual`, `rotary_pct`, `attention_bias`, `tie_word_embeddings`. K = H. The column `mlp.gate` is
+//! missing.
 //!
 //! ## Hugging Face names
 //! `gpt_neox.layers.{}.attention.query_key_value.weight` `[H, 3, C, D]`: q, k, v of head 0, then of head 1, …;

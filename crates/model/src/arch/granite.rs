@@ -1,8 +1,8 @@
 //! Granite 3, dense: the Llama layer with four constant multipliers, none of them in the weights.
 //!
 //! ## Switches
-//! `embedding_multiplier`, `attention_multiplier`, `residual_multiplier`, `logits_scaling`, `attention_bias`, `mlp_bias`,
-//! `num_key_value_heads`, `tie_word_embeddings`.
+//! `embedding_multiplier`, `attention_multiplier`, `residual_multiplier`, `logits_scaling`, `attention_bias`,
+//! `mlp_bias`, `num_key_value_heads`, `tie_word_embeddings`.
 //!
 //! ## Hugging Face names
 //! As `llama`.
@@ -14,7 +14,10 @@
 //! transformers `models/granite`; llama.cpp `conversion/granite.py` (a subclass of `LlamaModel`).
 
 use crate::family::{Dialect, Family};
-use crate::names::{GGUF_BIASES, GGUF_DIMS, GGUF_PAIRED_CELLS, GGUF_PRE_NORMS, GGUF_TRUNK, HF_ATTENTION_BIASES, HF_CELLS, HF_DIMS, HF_HEADS, HF_MLP_BIASES, HF_PREFIXES, HF_PRE_NORMS, HF_TRUNK};
+use crate::names::{
+    GGUF_BIASES, GGUF_DIMS, GGUF_PAIRED_CELLS, GGUF_PRE_NORMS, GGUF_TRUNK, HF_ATTENTION_BIASES, HF_CELLS, HF_DIMS,
+    HF_HEADS, HF_MLP_BIASES, HF_PRE_NORMS, HF_PREFIXES, HF_TRUNK,
+};
 
 pub(super) static FAMILY: Family = Family {
     id: "granite",

@@ -9,9 +9,9 @@
 //! `model.layers.{}.self_attn.{q,k,v,o}_proj.weight`, `model.layers.{}.mlp.{up,down,gate}_proj.weight`.
 //!
 //! ## GGUF names
-//! `blk.{}.attn_{q,k,v,output}.weight`, `blk.{}.ffn_{up,down,gate}.weight`. The converter reorders the rows of each head
-//! of q and k so that rotary pairs are neighbours; loading puts them back. Mistral and SmolLM2 are `llama` there too, and
-//! so is Mixtral, told apart by `llama.expert_count`.
+//! `blk.{}.attn_{q,k,v,output}.weight`, `blk.{}.ffn_{up,down,gate}.weight`. The converter reorders the rows of each
+//! head of q and k so that rotary pairs are neighbours; loading puts them back. Mistral and SmolLM2 are `llama` there
+//! too, and so is Mixtral, told apart by `llama.expert_count`.
 //!
 //! ## Source
 //! transformers `models/llama`, `models/mistral`; llama.cpp `conversion/llama.py` (`LlamaModel.permute`).

@@ -9,17 +9,33 @@
 //! `mlp.experts.gate_up_proj` `[E, 2*F, D]` (gate, up) and `mlp.experts.down_proj` `[E, D, F]`.
 //!
 //! ## GGUF names
-//! Architecture `llama` with `llama.expert_count`: `blk.{}.ffn_{up,down,gate}_exps.weight` `[E, out, in]`, in files made before
-//! 2024-04 one tensor per expert, `blk.{}.ffn_up.{e}.weight`; the router is `ffn_gate_inp`. q and k in pair order as in `llama`.
+//! Architecture `llama` with `llama.expert_count`: `blk.{}.ffn_{up,down,gate}_exps.weight` `[E, out, in]`, in files
+//! made before 2024-04 one tensor per expert, `blk.{}.ffn_up.{e}.weight`; the router is `ffn_gate_inp`. q and k in pair
+//! order as in `llama`.
 //!
 //! ## Source
 //! transformers `models/mixtral`, `conversion_mapping.py`; llama.cpp `conversion/llama.py`.
 
 use tomo_map::Component::{MlpDown, MlpGate, MlpUp};
 
-use crate::family::DimFrom::{Key};
-use crate::family::{Dialect, DimKeys, Family, Part, Role, cell, optional};
-use crate::names::{GGUF_BIASES, GGUF_DIMS, GGUF_EXPERT_CELLS, GGUF_PAIRED_CELLS, GGUF_PRE_NORMS, GGUF_ROUTER, GGUF_TRUNK, HF_ATTENTION, HF_ATTENTION_BIASES, HF_DIMS, HF_HEADS, HF_PREFIXES, HF_PRE_NORMS, HF_TRUNK, SHARED_EXPERTS};
+use crate::family::DimFrom::Key;
+use crate::family::{Dialect, DimKeys, Family, OtherRule, Part, Role, cell, optional};
+use crate::names::{
+    GGUF_BIASES, GGUF_EXPERT_CELLS, GGUF_EXPERT_DIMS, GGUF_PAIRED_CELLS, GGUF_PRE_NORMS, GGUF_ROUTER, GGUF_TRUNK,
+    HF_ATTENTION, HF_ATTENTION_BIASES, HF_DIMS, HF_HEADS, HF_PRE_NORMS, HF_PREFIXES, HF_TRUNK, SHARED_EXPERTS,
+};
+
+const DIMS: DimKeys = DimKeys {
+    experts: &[Key("num_local_experts"), Key("num_experts")],
+    expert_ffn: &[Key("intermediate_size")],
+    ffn: &[],
+    ..HF_DIMS
+};
+
+const ROUTER: &[OtherRule] = &[
+    optional(Role::Router, "layers.{}.block_sparse_moe.gate.weight"),
+    optional(Role::Router, "layers.{}.mlp.gate.weight"),
+];
 
 pub(super) static FAMILY: Family = Family {
     id: "mixtral",
@@ -32,22 +48,37 @@ pub(super) static FAMILY: Family = Family {
     missing: &[],
     hugging_face: Dialect {
         prefixes: HF_PREFIXES,
-        dims: DimKeys { experts: &[Key("num_local_experts"), Key("num_experts")], expert_ffn: &[Key("intermediate_size")], ffn: &[], ..HF_DIMS },
-        cells: &[HF_ATTENTION[0], HF_ATTENTION[1], HF_ATTENTION[2], HF_ATTENTION[3],
+        dims: DIMS,
+        cells: &[
+            HF_ATTENTION[0],
+            HF_ATTENTION[1],
+            HF_ATTENTION[2],
+            HF_ATTENTION[3],
             cell(MlpUp, "layers.{}.block_sparse_moe.experts.{e}.w3.weight"),
             cell(MlpUp, "layers.{}.mlp.experts.gate_up_proj").part(Part::GateUp).stacked(),
             cell(MlpDown, "layers.{}.block_sparse_moe.experts.{e}.w2.weight"),
             cell(MlpDown, "layers.{}.mlp.experts.down_proj").stacked(),
             cell(MlpGate, "layers.{}.block_sparse_moe.experts.{e}.w1.weight"),
             cell(MlpGate, "layers.{}.mlp.experts.gate_up_proj").part(Part::GateUp).stacked(),
-],
-        others: &[HF_TRUNK, HF_PRE_NORMS, HF_ATTENTION_BIASES, &[optional(Role::Router, "layers.{}.block_sparse_moe.gate.weight"), optional(Role::Router, "layers.{}.mlp.gate.weight")], SHARED_EXPERTS],
+        ],
+        others: &[HF_TRUNK, HF_PRE_NORMS, HF_ATTENTION_BIASES, ROUTER, SHARED_EXPERTS],
         root: HF_HEADS,
     },
     gguf: Dialect {
         prefixes: &[""],
-        dims: DimKeys { experts: &[Key("expert_count")], expert_ffn: &[Key("expert_feed_forward_length"), Key("feed_forward_length")], ffn: &[], ..GGUF_DIMS },
-        cells: &[GGUF_PAIRED_CELLS[0], GGUF_PAIRED_CELLS[1], GGUF_PAIRED_CELLS[2], GGUF_PAIRED_CELLS[3],GGUF_EXPERT_CELLS[0], GGUF_EXPERT_CELLS[1], GGUF_EXPERT_CELLS[2], GGUF_EXPERT_CELLS[3], GGUF_EXPERT_CELLS[4], GGUF_EXPERT_CELLS[5]],
+        dims: GGUF_EXPERT_DIMS,
+        cells: &[
+            GGUF_PAIRED_CELLS[0],
+            GGUF_PAIRED_CELLS[1],
+            GGUF_PAIRED_CELLS[2],
+            GGUF_PAIRED_CELLS[3],
+            GGUF_EXPERT_CELLS[0],
+            GGUF_EXPERT_CELLS[1],
+            GGUF_EXPERT_CELLS[2],
+            GGUF_EXPERT_CELLS[3],
+            GGUF_EXPERT_CELLS[4],
+            GGUF_EXPERT_CELLS[5],
+        ],
         others: &[GGUF_TRUNK, GGUF_PRE_NORMS, GGUF_BIASES, GGUF_ROUTER, SHARED_EXPERTS],
         root: &[],
     },

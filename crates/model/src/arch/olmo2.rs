@@ -4,7 +4,8 @@
 //! `num_key_value_heads`, `attention_bias`, `tie_word_embeddings`.
 //!
 //! ## Hugging Face names
-//! As `llama`, with `post_attention_layernorm`, `post_feedforward_layernorm`, `self_attn.{q,k}_norm` (lengths H*C and K*C).
+//! As `llama`, with `post_attention_layernorm`, `post_feedforward_layernorm`, `self_attn.{q,k}_norm` (lengths H*C and
+//! K*C).
 //!
 //! ## GGUF names
 //! As `llama`, with `post_attention_norm`, `post_ffw_norm`, `attn_{q,k}_norm`; rows keep their order (OLMo 1's do not).
@@ -13,7 +14,10 @@
 //! transformers `models/olmo2`; llama.cpp `conversion/olmo.py`.
 
 use crate::family::{Dialect, Family, OtherRule, Role, other};
-use crate::names::{GGUF_CELLS, GGUF_DIMS, GGUF_POST_NORMS, GGUF_QK_NORMS, GGUF_TRUNK, HF_ATTENTION_BIASES, HF_CELLS, HF_DIMS, HF_HEADS, HF_PREFIXES, HF_QK_NORMS, HF_TRUNK};
+use crate::names::{
+    GGUF_CELLS, GGUF_DIMS, GGUF_POST_NORMS, GGUF_QK_NORMS, GGUF_TRUNK, HF_ATTENTION_BIASES, HF_CELLS, HF_DIMS,
+    HF_HEADS, HF_PREFIXES, HF_QK_NORMS, HF_TRUNK,
+};
 
 const NORMS: &[OtherRule] = &[
     other(Role::Norm, "layers.{}.post_attention_layernorm.weight"),

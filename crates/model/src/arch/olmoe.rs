@@ -15,9 +15,22 @@
 
 use tomo_map::Component::{MlpDown, MlpGate, MlpUp};
 
-use crate::family::DimFrom::{Key};
-use crate::family::{Dialect, DimKeys, Family, Part, Role, cell, optional};
-use crate::names::{GGUF_BIASES, GGUF_CELLS, GGUF_DIMS, GGUF_EXPERT_CELLS, GGUF_PRE_NORMS, GGUF_QK_NORMS, GGUF_ROUTER, GGUF_TRUNK, HF_ATTENTION, HF_ATTENTION_BIASES, HF_DIMS, HF_HEADS, HF_PREFIXES, HF_PRE_NORMS, HF_QK_NORMS, HF_TRUNK, SHARED_EXPERTS};
+use crate::family::DimFrom::Key;
+use crate::family::{Dialect, DimKeys, Family, OtherRule, Part, Role, cell, optional};
+use crate::names::{
+    GGUF_BIASES, GGUF_CELLS, GGUF_EXPERT_CELLS, GGUF_EXPERT_DIMS, GGUF_PRE_NORMS, GGUF_QK_NORMS, GGUF_ROUTER,
+    GGUF_TRUNK, HF_ATTENTION, HF_ATTENTION_BIASES, HF_DIMS, HF_HEADS, HF_PRE_NORMS, HF_PREFIXES, HF_QK_NORMS, HF_TRUNK,
+    SHARED_EXPERTS,
+};
+
+const DIMS: DimKeys = DimKeys {
+    experts: &[Key("num_experts"), Key("num_local_experts")],
+    expert_ffn: &[Key("intermediate_size")],
+    ffn: &[],
+    ..HF_DIMS
+};
+
+const ROUTER: &[OtherRule] = &[optional(Role::Router, "layers.{}.mlp.gate.weight")];
 
 pub(super) static FAMILY: Family = Family {
     id: "olmoe",
@@ -30,22 +43,37 @@ pub(super) static FAMILY: Family = Family {
     missing: &[],
     hugging_face: Dialect {
         prefixes: HF_PREFIXES,
-        dims: DimKeys { experts: &[Key("num_experts"), Key("num_local_experts")], expert_ffn: &[Key("intermediate_size")], ffn: &[], ..HF_DIMS },
-        cells: &[HF_ATTENTION[0], HF_ATTENTION[1], HF_ATTENTION[2], HF_ATTENTION[3],
+        dims: DIMS,
+        cells: &[
+            HF_ATTENTION[0],
+            HF_ATTENTION[1],
+            HF_ATTENTION[2],
+            HF_ATTENTION[3],
             cell(MlpUp, "layers.{}.mlp.experts.{e}.up_proj.weight"),
             cell(MlpUp, "layers.{}.mlp.experts.gate_up_proj").part(Part::GateUp).stacked(),
             cell(MlpDown, "layers.{}.mlp.experts.{e}.down_proj.weight"),
             cell(MlpDown, "layers.{}.mlp.experts.down_proj").stacked(),
             cell(MlpGate, "layers.{}.mlp.experts.{e}.gate_proj.weight"),
             cell(MlpGate, "layers.{}.mlp.experts.gate_up_proj").part(Part::GateUp).stacked(),
-],
-        others: &[HF_TRUNK, HF_PRE_NORMS, HF_QK_NORMS, HF_ATTENTION_BIASES, &[optional(Role::Router, "layers.{}.mlp.gate.weight")], SHARED_EXPERTS],
+        ],
+        others: &[HF_TRUNK, HF_PRE_NORMS, HF_QK_NORMS, HF_ATTENTION_BIASES, ROUTER, SHARED_EXPERTS],
         root: HF_HEADS,
     },
     gguf: Dialect {
         prefixes: &[""],
-        dims: DimKeys { experts: &[Key("expert_count")], expert_ffn: &[Key("expert_feed_forward_length"), Key("feed_forward_length")], ffn: &[], ..GGUF_DIMS },
-        cells: &[GGUF_CELLS[0], GGUF_CELLS[1], GGUF_CELLS[2], GGUF_CELLS[3],GGUF_EXPERT_CELLS[0], GGUF_EXPERT_CELLS[1], GGUF_EXPERT_CELLS[2], GGUF_EXPERT_CELLS[3], GGUF_EXPERT_CELLS[4], GGUF_EXPERT_CELLS[5]],
+        dims: GGUF_EXPERT_DIMS,
+        cells: &[
+            GGUF_CELLS[0],
+            GGUF_CELLS[1],
+            GGUF_CELLS[2],
+            GGUF_CELLS[3],
+            GGUF_EXPERT_CELLS[0],
+            GGUF_EXPERT_CELLS[1],
+            GGUF_EXPERT_CELLS[2],
+            GGUF_EXPERT_CELLS[3],
+            GGUF_EXPERT_CELLS[4],
+            GGUF_EXPERT_CELLS[5],
+        ],
         others: &[GGUF_TRUNK, GGUF_PRE_NORMS, GGUF_QK_NORMS, GGUF_BIASES, GGUF_ROUTER, SHARED_EXPERTS],
         root: &[],
     },

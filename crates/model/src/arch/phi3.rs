@@ -9,11 +9,12 @@
 //! `[2*F, D]`: gate, up. A file with q, k and v apart is read as well.
 //!
 //! ## GGUF names
-//! `blk.{}.attn_qkv.weight`, or `attn_q`, `attn_k`, `attn_v`; `blk.{}.ffn_up.weight` holds gate, then up, and there is no
-//! `ffn_gate`. Rows keep their order.
+//! `blk.{}.attn_qkv.weight`, or `attn_q`, `attn_k`, `attn_v`; `blk.{}.ffn_up.weight` holds gate, then up, and there is
+//! no `ffn_gate`. Rows keep their order.
 //!
 //! ## Source
-//! transformers `models/phi3` (`Phi3Attention.forward`, `Phi3MLP.forward`); llama.cpp `conversion/phi.py`, `src/models/phi3.cpp`.
+//! transformers `models/phi3` (`Phi3Attention.forward`, `Phi3MLP.forward`); llama.cpp `conversion/phi.py`,
+//! `src/models/phi3.cpp`.
 
 use tomo_map::Component::{AttnK, AttnO, AttnQ, AttnV, MlpDown, MlpGate, MlpUp};
 

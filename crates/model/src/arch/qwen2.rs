@@ -1,8 +1,8 @@
 //! Qwen 2 and 2.5: the Llama layer with biases on q, k and v.
 //!
 //! ## Switches
-//! `num_key_value_heads`, `tie_word_embeddings`, `use_sliding_window` with `max_window_layers`. The biases are not a switch:
-//! every member has them, and none on o.
+//! `num_key_value_heads`, `tie_word_embeddings`, `use_sliding_window` with `max_window_layers`. The biases are not a
+//! switch: every member has them, and none on o.
 //!
 //! ## Hugging Face names
 //! As `llama`, with `model.layers.{}.self_attn.{q,k,v}_proj.bias`.
@@ -14,7 +14,10 @@
 //! transformers `models/qwen2`; llama.cpp `conversion/qwen.py`.
 
 use crate::family::{Dialect, Family, OtherRule, Role, other};
-use crate::names::{GGUF_BIASES, GGUF_CELLS, GGUF_DIMS, GGUF_PRE_NORMS, GGUF_TRUNK, HF_CELLS, HF_DIMS, HF_HEADS, HF_PREFIXES, HF_PRE_NORMS, HF_TRUNK};
+use crate::names::{
+    GGUF_BIASES, GGUF_CELLS, GGUF_DIMS, GGUF_PRE_NORMS, GGUF_TRUNK, HF_CELLS, HF_DIMS, HF_HEADS, HF_PRE_NORMS,
+    HF_PREFIXES, HF_TRUNK,
+};
 
 const BIASES: &[OtherRule] = &[
     other(Role::Bias, "layers.{}.self_attn.q_proj.bias"),

@@ -14,7 +14,10 @@
 //! transformers `models/qwen3`; llama.cpp `conversion/qwen.py`.
 
 use crate::family::{Dialect, Family};
-use crate::names::{GGUF_BIASES, GGUF_CELLS, GGUF_DIMS, GGUF_PRE_NORMS, GGUF_QK_NORMS, GGUF_TRUNK, HF_ATTENTION_BIASES, HF_CELLS, HF_DIMS, HF_HEADS, HF_PREFIXES, HF_PRE_NORMS, HF_QK_NORMS, HF_TRUNK};
+use crate::names::{
+    GGUF_BIASES, GGUF_CELLS, GGUF_DIMS, GGUF_PRE_NORMS, GGUF_QK_NORMS, GGUF_TRUNK, HF_ATTENTION_BIASES, HF_CELLS,
+    HF_DIMS, HF_HEADS, HF_PRE_NORMS, HF_PREFIXES, HF_QK_NORMS, HF_TRUNK,
+};
 
 pub(super) static FAMILY: Family = Family {
     id: "qwen3",

@@ -1,26 +1,40 @@
-//! Qwen 3, mixture of experts: Qwen 3's attention, the MLP a mixture of many small experts, in some layers perhaps dense.
+//! Qwen 3, mixture of experts: Qwen 3's attention, the MLP a mixture of many small experts, in some layers perhaps
+//! dense.
 //!
 //! ## Switches
-//! `num_experts`, `moe_intermediate_size` (F of an expert), `intermediate_size` (F of a dense layer), `mlp_only_layers` and
-//! `decoder_sparse_step` (which layers are dense: seen from the names), `norm_topk_prob`, `attention_bias`.
+//! `num_experts`, `moe_intermediate_size` (F of an expert), `intermediate_size` (F of a dense layer), `mlp_only_layers`
+//! and `decoder_sparse_step` (which layers are dense: seen from the names), `norm_topk_prob`, `attention_bias`.
 //!
 //! ## Hugging Face names
-//! `model.layers.{}.mlp.experts.{e}.{up,down,gate}_proj.weight`, in dense layers `mlp.{up,down,gate}_proj.weight`. The router is
-//! `mlp.gate.weight` and is no cell. Files saved as transformers holds them in memory have stacks
-//! `mlp.experts.gate_up_proj` `[E, 2*F, D]` (gate, up) and `mlp.experts.down_proj` `[E, D, F]`. A shared expert has no column: such
-//! a file is refused.
+//! `model.layers.{}.mlp.experts.{e}.{up,down,gate}_proj.weight`, in dense layers `mlp.{up,down,gate}_proj.weight`. The
+//! router is `mlp.gate.weight` and is no cell. Files saved as transformers holds them in memory have stacks
+//! `mlp.experts.gate_up_proj` `[E, 2*F, D]` (gate, up) and `mlp.experts.down_proj` `[E, D, F]`. A shared expert has no
+//! column: such a file is refused.
 //!
 //! ## GGUF names
-//! `blk.{}.ffn_{up,down,gate}_exps.weight` `[E, out, in]`; the router is `ffn_gate_inp`. Rows keep their order.
+//! `blk.{}.ffn_{up,down,gate}_exps.weight` `[E, out, in]`; the router is `ffn_gate_inp`. Rows keep their order. The
+//! architecture has no dense layers there.
 //!
 //! ## Source
 //! transformers `models/qwen3_moe`, `conversion_mapping.py`; llama.cpp `conversion/qwen.py`.
 
 use tomo_map::Component::{MlpDown, MlpGate, MlpUp};
 
-use crate::family::DimFrom::{Key};
-use crate::family::{Dialect, DimKeys, Family, Part, Role, cell, optional};
-use crate::names::{GGUF_BIASES, GGUF_CELLS, GGUF_DIMS, GGUF_EXPERT_CELLS, GGUF_PRE_NORMS, GGUF_QK_NORMS, GGUF_ROUTER, GGUF_TRUNK, HF_ATTENTION, HF_ATTENTION_BIASES, HF_CELLS, HF_DIMS, HF_HEADS, HF_PREFIXES, HF_PRE_NORMS, HF_QK_NORMS, HF_TRUNK, SHARED_EXPERTS};
+use crate::family::DimFrom::Key;
+use crate::family::{Dialect, DimKeys, Family, OtherRule, Part, Role, cell, optional};
+use crate::names::{
+    GGUF_BIASES, GGUF_CELLS, GGUF_EXPERT_CELLS, GGUF_EXPERT_DIMS, GGUF_PRE_NORMS, GGUF_QK_NORMS, GGUF_ROUTER,
+    GGUF_TRUNK, HF_ATTENTION, HF_ATTENTION_BIASES, HF_CELLS, HF_DIMS, HF_HEADS, HF_PRE_NORMS, HF_PREFIXES, HF_QK_NORMS,
+    HF_TRUNK, SHARED_EXPERTS,
+};
+
+const DIMS: DimKeys = DimKeys {
+    experts: &[Key("num_experts"), Key("num_local_experts")],
+    expert_ffn: &[Key("moe_intermediate_size")],
+    ..HF_DIMS
+};
+
+const ROUTER: &[OtherRule] = &[optional(Role::Router, "layers.{}.mlp.gate.weight")];
 
 pub(super) static FAMILY: Family = Family {
     id: "qwen3_moe",
@@ -33,22 +47,40 @@ pub(super) static FAMILY: Family = Family {
     missing: &[],
     hugging_face: Dialect {
         prefixes: HF_PREFIXES,
-        dims: DimKeys { experts: &[Key("num_experts"), Key("num_local_experts")], expert_ffn: &[Key("moe_intermediate_size")], ..HF_DIMS },
-        cells: &[HF_ATTENTION[0], HF_ATTENTION[1], HF_ATTENTION[2], HF_ATTENTION[3],
+        dims: DIMS,
+        cells: &[
+            HF_ATTENTION[0],
+            HF_ATTENTION[1],
+            HF_ATTENTION[2],
+            HF_ATTENTION[3],
             cell(MlpUp, "layers.{}.mlp.experts.{e}.up_proj.weight"),
             cell(MlpUp, "layers.{}.mlp.experts.gate_up_proj").part(Part::GateUp).stacked(),
             cell(MlpDown, "layers.{}.mlp.experts.{e}.down_proj.weight"),
             cell(MlpDown, "layers.{}.mlp.experts.down_proj").stacked(),
             cell(MlpGate, "layers.{}.mlp.experts.{e}.gate_proj.weight"),
             cell(MlpGate, "layers.{}.mlp.experts.gate_up_proj").part(Part::GateUp).stacked(),
-HF_CELLS[4], HF_CELLS[5], HF_CELLS[6],],
-        others: &[HF_TRUNK, HF_PRE_NORMS, HF_QK_NORMS, HF_ATTENTION_BIASES, &[optional(Role::Router, "layers.{}.mlp.gate.weight")], SHARED_EXPERTS],
+            HF_CELLS[4],
+            HF_CELLS[5],
+            HF_CELLS[6],
+        ],
+        others: &[HF_TRUNK, HF_PRE_NORMS, HF_QK_NORMS, HF_ATTENTION_BIASES, ROUTER, SHARED_EXPERTS],
         root: HF_HEADS,
     },
     gguf: Dialect {
         prefixes: &[""],
-        dims: DimKeys { experts: &[Key("expert_count")], expert_ffn: &[Key("expert_feed_forward_length"), Key("feed_forward_length")], ..GGUF_DIMS },
-        cells: &[GGUF_CELLS[0], GGUF_CELLS[1], GGUF_CELLS[2], GGUF_CELLS[3],GGUF_EXPERT_CELLS[0], GGUF_EXPERT_CELLS[1], GGUF_EXPERT_CELLS[2], GGUF_EXPERT_CELLS[3], GGUF_EXPERT_CELLS[4], GGUF_EXPERT_CELLS[5],GGUF_CELLS[4], GGUF_CELLS[5], GGUF_CELLS[6],],
+        dims: GGUF_EXPERT_DIMS,
+        cells: &[
+            GGUF_CELLS[0],
+            GGUF_CELLS[1],
+            GGUF_CELLS[2],
+            GGUF_CELLS[3],
+            GGUF_EXPERT_CELLS[0],
+            GGUF_EXPERT_CELLS[1],
+            GGUF_EXPERT_CELLS[2],
+            GGUF_EXPERT_CELLS[3],
+            GGUF_EXPERT_CELLS[4],
+            GGUF_EXPERT_CELLS[5],
+        ],
         others: &[GGUF_TRUNK, GGUF_PRE_NORMS, GGUF_QK_NORMS, GGUF_BIASES, GGUF_ROUTER, SHARED_EXPERTS],
         root: &[],
     },

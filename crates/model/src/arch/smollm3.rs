@@ -13,7 +13,10 @@
 //! transformers `models/smollm3`; llama.cpp `conversion/smollm.py` (a subclass of `LlamaModel`).
 
 use crate::family::{Dialect, Family};
-use crate::names::{GGUF_BIASES, GGUF_DIMS, GGUF_PAIRED_CELLS, GGUF_PRE_NORMS, GGUF_TRUNK, HF_ATTENTION_BIASES, HF_CELLS, HF_DIMS, HF_HEADS, HF_MLP_BIASES, HF_PREFIXES, HF_PRE_NORMS, HF_TRUNK};
+use crate::names::{
+    GGUF_BIASES, GGUF_DIMS, GGUF_PAIRED_CELLS, GGUF_PRE_NORMS, GGUF_TRUNK, HF_ATTENTION_BIASES, HF_CELLS, HF_DIMS,
+    HF_HEADS, HF_MLP_BIASES, HF_PRE_NORMS, HF_PREFIXES, HF_TRUNK,
+};
 
 pub(super) static FAMILY: Family = Family {
     id: "smollm3",

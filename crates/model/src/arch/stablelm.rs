@@ -1,8 +1,8 @@
 //! StableLM 3B, StableLM 2 (1.6B and 12B): layer norms with bias, partial rotary embedding, gated MLP.
 //!
 //! ## Switches
-//! `use_qkv_bias`, `qk_layernorm` (one norm per head), `use_parallel_residual` (no second norm), `partial_rotary_factor`,
-//! `num_key_value_heads`, `tie_word_embeddings`.
+//! `use_qkv_bias`, `qk_layernorm` (one norm per head), `use_parallel_residual` (no second norm),
+//! `partial_rotary_factor`, `num_key_value_heads`, `tie_word_embeddings`.
 //!
 //! ## Hugging Face names
 //! As `llama`, norms with `.bias`; with `qk_layernorm`: `self_attn.{q,k}_layernorm.norms.{head}.weight`.
@@ -14,7 +14,10 @@
 //! transformers `models/stablelm`; llama.cpp `conversion/stablelm.py`.
 
 use crate::family::{Dialect, Family, OtherRule, Role, optional, other};
-use crate::names::{GGUF_BIASES, GGUF_CELLS, GGUF_DIMS, GGUF_TRUNK, HF_ATTENTION_BIASES, HF_CELLS, HF_DIMS, HF_HEADS, HF_PREFIXES, HF_TRUNK};
+use crate::names::{
+    GGUF_BIASES, GGUF_CELLS, GGUF_DIMS, GGUF_TRUNK, HF_ATTENTION_BIASES, HF_CELLS, HF_DIMS, HF_HEADS, HF_PREFIXES,
+    HF_TRUNK,
+};
 
 const NORMS: &[OtherRule] = &[
     other(Role::Norm, "norm.bias"),

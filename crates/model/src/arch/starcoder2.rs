@@ -4,8 +4,8 @@
 //! `use_bias`, `num_key_value_heads`, `sliding_window`, `tie_word_embeddings`. The column `mlp.gate` is missing.
 //!
 //! ## Hugging Face names
-//! `model.layers.{}.self_attn.{q,k,v,o}_proj.weight`, `model.layers.{}.mlp.c_fc.weight` (up), `mlp.c_proj.weight` (down);
-//! plain `Linear`, not transposed.
+//! `model.layers.{}.self_attn.{q,k,v,o}_proj.weight`, `model.layers.{}.mlp.c_fc.weight` (up), `mlp.c_proj.weight`
+//! (down); plain `Linear`, not transposed.
 //!
 //! ## GGUF names
 //! As `llama` without `ffn_gate`; rows keep their order.

@@ -1,1 +1,12 @@
-//! Integration tests.
+//! Integration tests of the model crate.
+
+// The lint settings know test functions, not the functions those share.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod families;
+mod files;
+mod gguf;
+mod loading;
+mod overrides;
+mod refusals;
+mod source;

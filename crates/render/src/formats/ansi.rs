@@ -10,7 +10,7 @@ use unicode_width::UnicodeWidthStr as _;
 use super::{Format, Options, Writer};
 use crate::colour::Rgb;
 use crate::scene::{Bar, Scene};
-use crate::{RenderError, View, number};
+use crate::{Picture, RenderError, number};
 
 pub(super) static FORMAT: Format = Format {
     id: "ansi",
@@ -52,8 +52,8 @@ const GUTTER: usize = 5;
 /// Column labels are repeated after this many layers: fewer than the rows of most terminals.
 const REPEAT: usize = 32;
 
-fn write(view: &View, options: &Options) -> Result<Vec<u8>, RenderError> {
-    let scene = Scene::from_view(view, options.style);
+fn write(picture: &Picture<'_>, options: &Options) -> Result<Vec<u8>, RenderError> {
+    let scene = Scene::from_picture(picture, options.style);
     let terminal = Terminal { width: options.terminal.width.max(40), ..options.terminal };
     let mut out = Lines { out: String::new(), width: terminal.width };
     let colours = terminal.colours;
@@ -164,10 +164,10 @@ fn bar_lines(out: &mut Lines, bar: &Bar, width: usize, colours: ColourLevel) {
     let blocks: String = (0..width).map(|i| format!("{} ", background(at(i), colours))).collect();
     out.line(&format!("{:GUTTER$}{blocks}\x1b[0m", ""));
     let (more, less) = (if bar.scale.above > 0 { "≥" } else { "" }, if bar.scale.below > 0 { "≤" } else { "" });
-    let low = format!("{less}{}", number::significant(bar.scale.low, 3));
-    let high = format!("{more}{}", number::significant(bar.scale.high, 3));
+    let low = format!("{less}{}", number::short(bar.scale.low));
+    let high = format!("{more}{}", number::short(bar.scale.high));
     let middle = bar.scale.low + (bar.scale.high - bar.scale.low) / 2.0;
-    let middle = number::significant(middle, 3);
+    let middle = number::short(middle);
     let centre = (width.saturating_sub(middle.width())) / 2;
     let gap_left = centre.saturating_sub(low.width()).max(1);
     let gap_right = width.saturating_sub(low.width() + gap_left + middle.width() + high.width()).max(1);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tomo_map::Map;
 
-use crate::{RenderError, Style, View};
+use crate::{Picture, RenderError, Style};
 
 mod ansi;
 mod pdf;
@@ -30,7 +30,7 @@ pub struct Format {
 /// What an output shows, and the function that makes its bytes.
 pub enum Writer {
     /// One metric under one normalisation.
-    Picture(fn(&View, &Options) -> Result<Vec<u8>, RenderError>),
+    Picture(fn(&Picture<'_>, &Options) -> Result<Vec<u8>, RenderError>),
     /// The whole map.
     Document(fn(&Map, &Options) -> Result<Vec<u8>, RenderError>),
 }

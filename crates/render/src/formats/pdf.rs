@@ -17,7 +17,7 @@ use super::{Format, Options, Writer};
 use crate::colour::Rgb;
 use crate::font::Weight;
 use crate::page::{HATCH_GROUND, HATCH_LINE, Item, Page, Rect, Text, hatch_lines};
-use crate::{RenderError, Scene, View};
+use crate::{Picture, RenderError, Scene};
 
 pub(super) static FORMAT: Format = Format {
     id: "pdf",
@@ -30,10 +30,10 @@ pub(super) static FORMAT: Format = Format {
 /// PDF readers refuse pages longer than this many points.
 const LONGEST: f64 = 14_400.0;
 
-fn write(view: &View, options: &Options) -> Result<Vec<u8>, RenderError> {
-    let page = Page::from_scene(&Scene::from_view(view, options.style));
+fn write(picture: &Picture<'_>, options: &Options) -> Result<Vec<u8>, RenderError> {
+    let page = Page::from_scene(&Scene::from_picture(picture, options.style));
     if page.height > LONGEST {
-        return Err(RenderError::TooLarge { layers: view.layers });
+        return Err(RenderError::TooLarge { layers: picture.view.layers });
     }
     let fonts = [font(Weight::Regular)?, font(Weight::Bold)?];
     let mut document = Document::new();

@@ -10,7 +10,7 @@ use resvg::{tiny_skia, usvg};
 use super::{Format, Options, Writer, svg};
 use crate::font::{DATABASE, FAMILY};
 use crate::page::Page;
-use crate::{RenderError, Scene, View};
+use crate::{Picture, RenderError, Scene};
 
 pub(super) static FORMAT: Format = Format {
     id: "png",
@@ -25,10 +25,10 @@ const SCALE: f32 = 2.0;
 /// Taller pages are refused: decoders give up on them, and so do people.
 const TALLEST: f64 = 16_000.0;
 
-fn write(view: &View, options: &Options) -> Result<Vec<u8>, RenderError> {
-    let page = Page::from_scene(&Scene::from_view(view, options.style));
+fn write(picture: &Picture<'_>, options: &Options) -> Result<Vec<u8>, RenderError> {
+    let page = Page::from_scene(&Scene::from_picture(picture, options.style));
     if page.height > TALLEST {
-        return Err(RenderError::TooLarge { layers: view.layers });
+        return Err(RenderError::TooLarge { layers: picture.view.layers });
     }
     let settings =
         usvg::Options { font_family: FAMILY.into(), fontdb: Arc::clone(&DATABASE), ..usvg::Options::default() };

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use super::{Format, Options, Writer};
 use crate::font::{STACK, Weight};
 use crate::page::{Anchor, HATCH_GROUND, HATCH_LINE, Item, Page, Rect, Text, hatch_lines};
-use crate::{RenderError, Scene, View, escape};
+use crate::{Picture, RenderError, Scene, escape};
 
 pub(super) static FORMAT: Format = Format {
     id: "svg",
@@ -19,8 +19,8 @@ pub(super) static FORMAT: Format = Format {
     writer: Writer::Picture(write),
 };
 
-fn write(view: &View, options: &Options) -> Result<Vec<u8>, RenderError> {
-    Ok(document(&Page::from_scene(&Scene::from_view(view, options.style))).into_bytes())
+fn write(picture: &Picture<'_>, options: &Options) -> Result<Vec<u8>, RenderError> {
+    Ok(document(&Page::from_scene(&Scene::from_picture(picture, options.style))).into_bytes())
 }
 
 /// The page as an SVG document.

@@ -1,4 +1,4 @@
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::Context;
@@ -6,14 +6,11 @@ use tempfile::NamedTempFile;
 
 /// Writes `path` through a temporary file in the same folder and renames it into place: a reader sees the old file or the
 /// whole new one, never half of it.
-pub(crate) fn write_whole(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<()> {
+pub(crate) fn write_whole(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let write = || -> io::Result<()> {
         let mut file = tempfile_with_usual_mode(folder)?;
-        let mut buffered = BufWriter::new(file.as_file_mut());
-        content(&mut buffered)?;
-        buffered.flush()?;
-        drop(buffered);
+        file.write_all(content)?;
         file.persist(path)?;
         Ok(())
     };

@@ -4,16 +4,20 @@ mod commands;
 mod exit;
 mod files;
 mod interrupt;
+mod numbers;
+mod output;
 mod progress;
 mod streams;
+mod topics;
 
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
 
 use clap::{CommandFactory, Parser};
+use tomo_render::ColourLevel;
 
 pub use exit::Exit;
-pub use streams::{Streams, Terminal};
+pub use streams::Streams;
 
 use commands::Command;
 
@@ -68,7 +72,7 @@ fn command_tree() -> clap::Command {
 
 /// Help and version go to stdout and succeed; a wrong command line goes to stderr.
 fn usage(error: &clap::Error, streams: &mut Streams) -> Exit {
-    let colored = streams.terminal.colors != tomo_render::ColorLevel::None;
+    let colored = streams.terminal.colours != ColourLevel::None;
     let rendered = error.render();
     let text = if colored { rendered.ansi().to_string() } else { rendered.to_string() };
     let (stream, exit) = if error.use_stderr() {

@@ -1,42 +1,111 @@
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use clap::ValueEnum;
 use tomo_map::{Map, Normalisation};
-use tomo_render::{Format, Options, Origin, Palette, Span, Style};
+use tomo_render::{Format, Options, Origin, Palette, Picture, Span, Style, Terminal, Writer};
 
 use super::{Context, files};
 
 /// How pictures look; the same words on every command that draws.
-#[derive(clap::Args)]
+#[derive(clap::Args, Clone)]
 pub(crate) struct Look {
     /// How scores are made comparable (see: list normalisations) [default: the one that suits the metric]
     #[arg(long, visible_alias = "normalize", value_name = "ID", value_parser = normalisation)]
-    normalise: Option<&'static Normalisation>,
+    normalise: Option<&'static str>,
 
     /// Where layer 0 is
     #[arg(long, value_enum, default_value_t = Corner::Bottom)]
     origin: Corner,
 
-    /// Colours
-    #[arg(long, value_enum, default_value_t = Colours::Auto)]
+    /// Colours: blue - white - orange, viridis, or whichever suits the metric
+    #[arg(long, value_enum, default_value_t = Colours::Figure)]
     palette: Colours,
 
-    /// Colour the full range, and not only the 2nd to the 98th percentile
+    /// Colour the full range, even where outliers leave little of it for the rest
     #[arg(long)]
     full_range: bool,
 }
 
-/// Where layer 0 is.
 #[derive(Clone, Copy, ValueEnum)]
 enum Corner {
     Bottom,
     Top,
 }
 
-fn normalisation(id: &str) -> Result<&'static Normalisation, String> {
-    Normalisation::by_id(id).ok_or_else(|| {
+#[derive(Clone, Copy, ValueEnum)]
+enum Colours {
+    Figure,
+    Uniform,
+    Auto,
+}
+
+fn normalisation(id: &str) -> Result<&'static str, String> {
+    Normalisation::by_id(id).map(|n| n.id).ok_or_else(|| {
         let known: Vec<&str> = tomo_map::NORMALISATIONS.iter().map(|n| n.id).collect();
         format!("expected one of {}", known.join(" "))
     })
+}
+
+impl Look {
+    fn options(&self, terminal: Terminal) -> Options {
+        let origin = match self.origin {
+            Corner::Bottom => Origin::Bottom,
+            Corner::Top => Origin::Top,
+        };
+        let palette = match self.palette {
+            Colours::Figure => Palette::Figure,
+            Colours::Uniform => Palette::Uniform,
+            Colours::Auto => Palette::Auto,
+        };
+        let span = if self.full_range { Span::Full } else { Span::Robust };
+        Options { style: Style { origin, palette, span }, terminal }
+    }
+
+    /// Draws `map` in `format`: one metric where the format is a picture, everything where it is a document.
+    pub(crate) fn draw(
+        &self,
+        map: &Map,
+        metric: Option<&str>,
+        format: &Format,
+        terminal: Terminal,
+    ) -> anyhow::Result<Vec<u8>> {
+        let options = self.options(terminal);
+        match format.writer {
+            Writer::Document(write) => Ok(write(map, &options)?),
+            Writer::Picture(write) => {
+                let metric = metric.or_else(|| map.columns.first().map(|c| c.info.id.as_ref()));
+                let metric = metric.ok_or_else(|| anyhow!("the map holds no metric"))?;
+                let view = match self.normalise.and_then(Normalisation::by_id) {
+                    Some(normalisation) => map.view(metric, normalisation)?,
+                    None => map.default_view(metric)?,
+                };
+                Ok(write(&Picture { map, view: &view }, &options)?)
+            }
+        }
+    }
+
+    /// Prints the map of `metric` (the first where `None`) on the terminal.
+    pub(crate) fn print(&self, map: &Map, metric: Option<&str>, context: &mut Context<'_>) -> anyhow::Result<()> {
+        let drawn = self.draw(map, metric, Format::from_id("ansi")?, context.streams.terminal)?;
+        Ok(context.streams.out.write_all(&drawn)?)
+    }
+
+    /// Writes what a scan leaves behind: the map, its table, the report in words and to click, a picture per metric.
+    pub(crate) fn write_all(&self, map: &Map, folder: &Path) -> anyhow::Result<()> {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        for (name, format) in [("map", "json"), ("map", "csv"), ("report", "html"), ("report", "md")] {
+            let content = self.draw(map, None, Format::from_id(format)?, Terminal::default())?;
+            files::write_whole(&folder.join(format!("{name}.{format}")), &content)?;
+        }
+        let png = Format::from_id("png")?;
+        for column in &map.columns {
+            // A normalisation the user chose may not fit every metric of the map; those keep their own.
+            let drawn = self.draw(map, Some(&column.info.id), png, Terminal::default()).or_else(|_| {
+                Self { normalise: None, ..self.clone() }.draw(map, Some(&column.info.id), png, Terminal::default())
+            })?;
+            files::write_whole(&folder.join(format!("{}.png", column.info.id)), &drawn)?;
+        }
+        Ok(())
+    }
 }

@@ -2,7 +2,7 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 
 use supports_color::Stream;
-use tomo_render::ColorLevel;
+use tomo_render::{ColourLevel, Terminal};
 
 /// Where a run writes and what that place can show. The command line touches no other output, so that it can run inside
 /// another process (a test, Python) and be read.
@@ -13,17 +13,10 @@ pub struct Streams {
     pub err: Box<dyn Write>,
     /// What `out` can show.
     pub terminal: Terminal,
+    /// Whether a person reads `out`, so that bytes that are no text stay away from it.
+    pub out_is_terminal: bool,
     /// Whether progress is drawn on the process's stderr.
     pub draw_progress: bool,
-}
-
-/// What a terminal can show.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Terminal {
-    /// Columns; 80 where unknown.
-    pub width: usize,
-    /// Colours.
-    pub colors: ColorLevel,
 }
 
 impl Streams {
@@ -32,29 +25,25 @@ impl Streams {
         Self {
             out: Box::new(io::BufWriter::new(io::stdout())),
             err: Box::new(io::stderr()),
-            terminal: Terminal::of_stdout(),
+            terminal: terminal_of_stdout(),
+            out_is_terminal: io::stdout().is_terminal(),
             draw_progress: io::stderr().is_terminal(),
         }
     }
 }
 
-impl Terminal {
-    /// No colours, 80 columns: what a pipe gets.
-    pub const PLAIN: Self = Self { width: 80, colors: ColorLevel::None };
-
-    fn of_stdout() -> Self {
-        // COLUMNS lets a user (or a test) narrow a pipe too.
-        let typed = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok());
-        let measured = terminal_size::terminal_size_of(io::stdout()).map(|(w, _)| usize::from(w.0));
-        Self { width: measured.or(typed).unwrap_or(80), colors: colors_of(supports_color::on(Stream::Stdout)) }
-    }
+fn terminal_of_stdout() -> Terminal {
+    // COLUMNS lets a user narrow a pipe too.
+    let typed = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok());
+    let measured = terminal_size::terminal_size_of(io::stdout()).map(|(w, _)| usize::from(w.0));
+    Terminal { width: measured.or(typed).unwrap_or(80), colours: colours_of(supports_color::on(Stream::Stdout)) }
 }
 
-fn colors_of(support: Option<supports_color::ColorLevel>) -> ColorLevel {
+fn colours_of(support: Option<supports_color::ColorLevel>) -> ColourLevel {
     match support {
-        Some(level) if level.has_16m => ColorLevel::True,
-        Some(level) if level.has_256 => ColorLevel::Ansi256,
-        _ => ColorLevel::None,
+        Some(level) if level.has_16m => ColourLevel::True,
+        Some(level) if level.has_256 => ColourLevel::Ansi256,
+        _ => ColourLevel::None,
     }
 }
 

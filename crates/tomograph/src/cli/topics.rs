@@ -91,7 +91,7 @@ pub(crate) fn normalisations() -> Vec<Topic> {
         kind: "normalisation",
         group: "normalisations",
         summary: normalisation.summary.to_owned(),
-        manual: manual(normalisation.source),
+        manual: manual(normalisation.file),
         details: json!({}),
     };
     tomo_map::NORMALISATIONS.iter().map(topic).collect()
@@ -103,11 +103,28 @@ pub(crate) fn quantizations() -> Vec<Topic> {
         id: format.id.to_owned(),
         kind: "number format",
         group: "number formats",
-        summary: format.summary.to_owned(),
+        summary: format.title.to_owned(),
         manual: manual(format.source),
         details: json!({}),
     };
     tomo_quant::FORMATS.iter().map(topic).collect()
+}
+
+/// `text` in lines of at most `width` characters.
+pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let room = lines.last().map_or(0, |l| l.chars().count() + 1 + word.chars().count());
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if room <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// A registry file's manual: its `//!` header without the comment marks.

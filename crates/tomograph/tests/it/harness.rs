@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::OnceLock;
 
-use tomograph::cli::{Exit, Streams, Terminal, run_from};
+use tomograph::cli::{Exit, Streams, run_from};
+use tomograph::render::Terminal;
 
 /// How a run ended and what it wrote.
 pub struct Outcome {
@@ -52,14 +53,14 @@ impl Buffer {
 
 /// Runs `tomograph ARGS` on a plain 80-column pipe.
 pub fn run<S: Into<OsString>>(args: impl IntoIterator<Item = S>) -> Outcome {
-    run_on(Terminal::PLAIN, args)
+    run_on(Terminal::default(), args)
 }
 
 /// Runs `tomograph ARGS` on the given terminal.
 pub fn run_on<S: Into<OsString>>(terminal: Terminal, args: impl IntoIterator<Item = S>) -> Outcome {
     let (out, err) = (Buffer::default(), Buffer::default());
     let mut streams =
-        Streams { out: Box::new(out.clone()), err: Box::new(err.clone()), terminal, draw_progress: false };
+        Streams { out: Box::new(out.clone()), err: Box::new(err.clone()), terminal, out_is_terminal: false, draw_progress: false };
     let args = std::iter::once(OsString::from("tomograph")).chain(args.into_iter().map(Into::into));
     let exit = run_from(args, &mut streams);
     Outcome { exit, out: out.text(), err: err.text() }

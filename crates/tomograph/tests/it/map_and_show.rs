@@ -1,7 +1,8 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use tomograph::cli::{Exit, Terminal};
+use tomograph::cli::Exit;
+use tomograph::render::Terminal;
 
 use crate::harness::{phantom, run, run_on};
 
@@ -39,7 +40,7 @@ fn the_printed_map_fits_the_terminal() {
     let folder = tempfile::tempdir().unwrap();
     map_of_phantom("rms", folder.path());
     for width in [40, 80, 200] {
-        let terminal = Terminal { width, ..Terminal::PLAIN };
+        let terminal = Terminal { width, ..Terminal::default() };
         let out = run_on(terminal, ["show".into(), folder.path().as_os_str().to_owned()]).ended(Exit::Success).out;
         let widest = out.lines().map(|l| l.chars().count()).max().unwrap();
         assert!(widest <= width, "{widest} columns on a terminal of {width}:\n{out}");

@@ -5,7 +5,7 @@ use anyhow::Context as _;
 
 use super::map::{scan_with_progress, summary};
 use super::{Context, Exit};
-use crate::cli::output::{self, Look};
+use crate::cli::output::Look;
 use crate::scan::Request;
 
 /// Make a phantom (a small checkpoint with planted structure), scan it, and say what the scan found again
@@ -36,7 +36,7 @@ impl Args {
         request.name = "phantom".to_owned();
         request.command.clone_from(&context.typed);
         let map = scan_with_progress(&request, context)?;
-        output::write_all(&map, &self.out, &self.look)?;
+        self.look.write_all(&map, &self.out)?;
         self.look.print(&map, None, context)?;
 
         let out = &mut context.streams.out;

@@ -6,7 +6,7 @@ use tomo_map::Map;
 use super::model_args::{ModelArgs, open};
 use super::{Context, Exit};
 use crate::cli::numbers;
-use crate::cli::output::{self, Look};
+use crate::cli::output::Look;
 use crate::cli::progress::Bar;
 use crate::cli::interrupt;
 use crate::scan::{self, Request};
@@ -34,10 +34,10 @@ pub(crate) struct Args {
 
 impl Args {
     pub(super) fn run(self, context: &mut Context<'_>) -> anyhow::Result<Exit> {
-        let request = self.model.request(context)?.metrics(&self.metric)?;
+        let request = self.model.request(&self.metric, context)?;
         let folder = self.out.unwrap_or_else(|| default_folder(&request));
         let map = scan_with_progress(&request, context)?;
-        output::write_all(&map, &folder, &self.look)?;
+        self.look.write_all(&map, &folder)?;
         self.look.print(&map, None, context)?;
         summary(&map, &folder, context)
     }

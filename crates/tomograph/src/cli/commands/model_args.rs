@@ -30,10 +30,10 @@ pub(crate) struct ModelArgs {
 }
 
 impl ModelArgs {
-    /// The request without its metrics.
-    pub(super) fn request(&self, context: &mut Context<'_>) -> anyhow::Result<Request> {
-        let path = self.path(context)?;
-        let mut request = Request::new(path);
+    /// The scan of `metrics` that was asked for. Names are checked before anything is read or fetched.
+    pub(super) fn request(&self, metrics: &str, context: &mut Context<'_>) -> anyhow::Result<Request> {
+        let mut request = Request::new("").metrics(metrics)?;
+        request.path = self.path(context)?;
         request.name.clone_from(&self.model);
         request.cells.clone_from(&self.cells);
         request.options.group = usize::try_from(self.group)?;

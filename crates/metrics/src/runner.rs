@@ -1,0 +1,209 @@
+//! One reading of the checkpoint for all metrics: every cell is decoded once, its facts are computed once, every selected
+//! metric scores them.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tomo_map::{CellId, Column, Score, Status};
+use tomo_model::{Model, ModelError};
+
+use crate::null_table::NullTable;
+use crate::schedule::{Phase, Schedule};
+use crate::{Facts, Kind, Matrix, Options, Selected, Workspace};
+
+/// What to compute and with what means.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// The metrics, as [`select`](crate::select) gives them.
+    pub metrics: Vec<Selected>,
+    /// Settings that reach every metric.
+    pub options: Options,
+    /// Worker threads; as many as the machine has cores where `None`.
+    pub threads: Option<usize>,
+    /// Where baselines of random matrices are kept between runs; nowhere where `None`.
+    pub cache_dir: Option<PathBuf>,
+    /// Bytes that cells in flight may take together; [`DEFAULT_MEMORY_BYTES`] where `None`. A cell that takes more is
+    /// scanned alone.
+    pub memory_bytes: Option<u64>,
+}
+
+/// Budget of the cells in flight unless the request says otherwise.
+pub const DEFAULT_MEMORY_BYTES: u64 = 320 << 20;
+
+/// Who watches a scan, and may end it.
+pub trait Progress: Sync {
+    /// The scan begins: `cells` cells, `bytes` bytes of checkpoint.
+    fn start(&self, cells: usize, bytes: u64);
+
+    /// One cell has its scores; it took `bytes` bytes of checkpoint. Called from worker threads, in no fixed order.
+    fn cell_done(&self, cell: CellId, bytes: u64);
+
+    /// Whether to stop; asked before every cell.
+    fn is_cancelled(&self) -> bool;
+}
+
+/// Why a scan gave no columns.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScanError {
+    /// A cell could not be read.
+    #[error("cannot read {cell}")]
+    Cell {
+        /// Which cell.
+        cell: CellId,
+        /// Why.
+        source: ModelError,
+    },
+    /// The system refused worker threads.
+    #[error("cannot start {threads} worker threads: {reason}")]
+    Threads {
+        /// How many were asked for.
+        threads: usize,
+        /// What the system said.
+        reason: String,
+    },
+}
+
+/// Scores every cell of `model` with every selected metric: one column per metric, parallel to the grid's cells.
+///
+/// A cell with weights that are not finite has no scores, and says where; the scan goes on. A cancelled scan returns what
+/// it has, the rest marked [`Status::NotMeasured`]. The same request gives the same bits.
+///
+/// # Errors
+/// When a cell cannot be decoded or no threads can be started.
+pub fn scan(model: &Model, request: &Request, progress: &dyn Progress) -> Result<Vec<Column>, ScanError> {
+    let schedule = Schedule::new(model, request);
+    let threads = schedule.threads;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .map_err(|e| ScanError::Threads { threads, reason: e.to_string() })?;
+    progress.start(model.cells().len(), schedule.bytes());
+    let scan = Scan {
+        model,
+        request,
+        progress,
+        nulls: pool.install(|| NullTable::new(model, request)),
+        rows: Mutex::new(vec![None; model.cells().len()]),
+        failure: Mutex::new(None),
+    };
+    for phase in &schedule.phases {
+        pool.install(|| scan.run(phase));
+    }
+    if let Some(error) = locked(&scan.failure).take() {
+        return Err(error);
+    }
+    Ok(scan.columns())
+}
+
+/// The guard of a mutex; a panic in another worker does not make the numbers behind it wrong.
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// What the workers of one scan share.
+struct Scan<'a> {
+    model: &'a Model,
+    request: &'a Request,
+    progress: &'a dyn Progress,
+    nulls: NullTable,
+    /// Per cell, one score per selected metric; `None` until measured.
+    rows: Mutex<Vec<Option<Vec<Score>>>>,
+    failure: Mutex<Option<ScanError>>,
+}
+
+impl Scan<'_> {
+    /// Scans the cells of one phase, side by side on its lanes, the longest first.
+    fn run(&self, phase: &Phase) {
+        let next = AtomicUsize::new(0);
+        rayon::scope(|scope| {
+            for _ in 0..phase.lanes {
+                scope.spawn(|_| self.run_lane(phase, &next));
+            }
+        });
+    }
+
+    /// One worker: its buffers live as long as the phase and are used again for every cell.
+    fn run_lane(&self, phase: &Phase, next: &AtomicUsize) {
+        let workspace = RefCell::new(Workspace::default());
+        let mut weights = Vec::new();
+        while let Some(&index) = phase.cells.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if self.progress.is_cancelled() || locked(&self.failure).is_some() {
+                return;
+            }
+            match self.score_cell(index, &mut weights, &workspace, phase.threads_inside) {
+                Ok(scores) => {
+                    locked(&self.rows)[index] = Some(scores);
+                    self.progress.cell_done(self.model.cells()[index].id, self.model.cell_bytes(index));
+                }
+                Err(source) => {
+                    let cell = self.model.cells()[index].id;
+                    locked(&self.failure).get_or_insert(ScanError::Cell { cell, source });
+                }
+            }
+        }
+    }
+
+    fn score_cell(
+        &self,
+        index: usize,
+        weights: &mut Vec<f32>,
+        workspace: &RefCell<Workspace>,
+        threads: usize,
+    ) -> Result<Vec<Score>, ModelError> {
+        self.model.load(index, weights)?;
+        self.model.release(index);
+        let cell = &self.model.cells()[index];
+        let cols = usize::try_from(cell.in_features).unwrap_or(usize::MAX);
+        let matrix = Matrix { rows: weights.len() / cols.max(1), cols, values: weights };
+        if let Some(reason) = what_is_not_finite(matrix, &cell.tensor) {
+            return Ok(vec![Score::missing(Status::Undefined, reason); self.request.metrics.len()]);
+        }
+        let facts = Facts::new(matrix).with_workspace(workspace, threads);
+        Ok(self.scores(&facts))
+    }
+
+    /// One score per selected metric; a plain form and its `@null` form, neighbours in the request, are scored once.
+    fn scores(&self, facts: &Facts<'_>) -> Vec<Score> {
+        let mut plain: Option<(&str, Score)> = None;
+        let one = |selected: &Selected| {
+            let id = selected.metric.info.id.as_ref();
+            let score = match &plain {
+                Some((known, score)) if *known == id => score.clone(),
+                _ => {
+                    let Kind::Weights { score, .. } = selected.metric.kind;
+                    score(facts, &self.request.options)
+                }
+            };
+            plain = Some((id, score.clone()));
+            if selected.null { self.nulls.relative(selected, facts, score) } else { score }
+        };
+        self.request.metrics.iter().map(one).collect()
+    }
+
+    /// The table turned: columns of scores, parallel to the cells.
+    fn columns(self) -> Vec<Column> {
+        let rows = self.rows.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let unmeasured = || Score::missing(Status::NotMeasured, "the scan was cancelled before this cell");
+        let column = |(at, selected): (usize, &Selected)| {
+            let scores = rows.iter().map(|row| row.as_ref().map_or_else(unmeasured, |row| row[at].clone())).collect();
+            Column { info: self.nulls.info(selected), scores }
+        };
+        self.request.metrics.iter().enumerate().map(column).collect()
+    }
+}
+
+/// Names the first entry that is NaN or infinite.
+fn what_is_not_finite(matrix: Matrix<'_>, tensor: &str) -> Option<String> {
+    /// All ones exactly in infinities and NaN.
+    const EXPONENT: u32 = 0x7f80_0000;
+    let is_off = |x: &f32| x.to_bits() & EXPONENT == EXPONENT;
+    let runs = matrix.values.chunks(4096);
+    // Without a branch per entry the sweep runs at the speed of memory.
+    let run = runs.enumerate().find(|(_, run)| run.iter().fold(false, |off, x| off | is_off(x)))?;
+    let at = run.0 * 4096 + run.1.iter().position(is_off)?;
+    let (row, column, value) = (at / matrix.cols, at % matrix.cols, matrix.values[at]);
+    Some(format!("row {row}, column {column} of this cell in tensor {tensor:?} is {value}"))
+}

@@ -1,0 +1,127 @@
+//! The sentences in and around a picture. Everything from a map is cleaned on its way in.
+
+use tomo_map::{Direction, MetricInfo, Place, View};
+
+use crate::colour::Scale;
+use crate::picture::{Picture, model_name};
+use crate::{escape, number};
+
+/// Longest sentence taken from a map.
+const SENTENCE: usize = 400;
+
+/// Metric and unit.
+pub(crate) fn title(view: &View) -> String {
+    format!("{} ({})", escape::plain(&view.info.title, 80), escape::plain(&view.unit, 60))
+}
+
+/// Model and size of the map; normalisation, text and interval.
+pub(crate) fn subtitle(picture: &Picture<'_>) -> Vec<String> {
+    let (view, p) = (picture.view, picture.provenance());
+    let places = view.iter().filter(|(layer, c, _)| !picture.matrices(*layer, *c).is_empty()).count();
+    let matrices = picture.map.grid.cells.len();
+    let columns = view.components().len();
+    let mut size = format!("{} layers × {columns} components, {places} cells", view.layers);
+    if matrices > places {
+        size.push_str(&format!(" of {matrices} matrices"));
+    }
+    let tokens = p.tokens.map_or_else(String::new, |t| format!("{t} tokens of text"));
+    let measured = view.iter().any(|(_, _, place)| place.reading().is_some_and(|r| r.interval.is_some()));
+    let interval = if measured { "95 % intervals in the table" } else { "" };
+    let normalisation = format!("shown: {}", escape::plain(view.normalisation_title, 160));
+    vec![joined(&[&model_name(p), &escape::plain(&p.family, 40), &size]), joined(&[&normalisation, &tokens, interval])]
+}
+
+fn joined(parts: &[&str]) -> String {
+    parts.iter().filter(|p| !p.is_empty()).copied().collect::<Vec<_>>().join(" · ")
+}
+
+/// Why cells are hatched; `None` if none is.
+pub(crate) fn missing(view: &View) -> Option<String> {
+    let mut reasons: Vec<(&str, usize)> = Vec::new();
+    for (_, _, place) in view.iter() {
+        let Place::Missing { reason, .. } = place else { continue };
+        match reasons.iter_mut().find(|r| r.0 == reason) {
+            Some(known) => known.1 += 1,
+            None => reasons.push((reason, 1)),
+        }
+    }
+    let all: usize = reasons.iter().map(|r| r.1).sum();
+    let (why, of_them) = reasons.iter().max_by_key(|r| r.1)?;
+    let others =
+        if reasons.len() > 1 { format!(" ({of_them} of them; the others in the table)") } else { String::new() };
+    let cells = if all == 1 { "cell" } else { "cells" };
+    Some(format!("no value in {all} {cells}: {}{others}", escape::plain(why, 160)))
+}
+
+/// What the reader must know, most important first.
+pub(crate) fn notes(picture: &Picture<'_>, scale: Option<&Scale>) -> Vec<String> {
+    let (view, m) = (picture.view, &picture.view.info);
+    let mut notes = vec![joined_sentences(&[&m.summary, reading_direction(m)])];
+    if m.proxy {
+        notes.push("A proxy: it stands in for damage that was not measured.".into());
+    }
+    if !m.caveat.is_empty() {
+        notes.push(format!("Caveat: {}", sentence(&m.caveat)));
+    }
+    notes.extend(view.notes.iter().map(|n| capitalised(&sentence(n))));
+    notes.extend(scale.map(|s| colours(view, s)));
+    notes.push(provenance(picture));
+    notes.retain(|n| !n.is_empty());
+    notes
+}
+
+fn reading_direction(info: &MetricInfo) -> &'static str {
+    match info.direction {
+        Direction::High => "High marks the important cell",
+        Direction::Low => "Low marks the important cell",
+        Direction::Neutral => "It describes; neither end marks importance",
+    }
+}
+
+fn colours(view: &View, scale: &Scale) -> String {
+    let (lowest, highest) = view.extent().unwrap_or_default();
+    let n = number::short;
+    let beyond = scale.below + scale.above;
+    let mut words = if beyond > 0 {
+        let cells = if beyond == 1 {
+            "1 cell beyond has the end colour".into()
+        } else {
+            format!("{beyond} cells beyond have the end colours")
+        };
+        let span = format!("Colours span the 2nd to 98th percentile, {} to {}", n(scale.low), n(scale.high));
+        format!("{span}; {cells} (all numbers: {} to {}).", n(lowest), n(highest))
+    } else {
+        format!("Colours span all numbers, {} to {}.", n(lowest), n(highest))
+    };
+    if let Some(middle) = scale.middle {
+        let what = if view.middle.is_some() { "the natural middle" } else { "the median" };
+        words.push_str(&format!(" White is {what}, {}.", n(middle)));
+    }
+    words
+}
+
+fn provenance(picture: &Picture<'_>) -> String {
+    let p = picture.provenance();
+    let digest = escape::plain(&p.model_digest, 200);
+    // Digests may be written `algorithm:hex`; a short stretch of the hex tells models apart in print.
+    let digest: String = digest.rsplit(':').next().unwrap_or_default().chars().take(12).collect();
+    let digest = if digest.is_empty() { String::new() } else { format!("model digest {digest}") };
+    let group = p.group.map_or_else(String::new, |g| format!("group size {g}"));
+    let version =
+        if p.version.is_empty() { String::new() } else { format!("tomograph {}", escape::plain(&p.version, 40)) };
+    joined(&[&digest, &group, &format!("seed {}", p.seed), &version])
+}
+
+fn joined_sentences(parts: &[&str]) -> String {
+    parts.iter().map(|p| sentence(p)).filter(|p| !p.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+fn sentence(text: &str) -> String {
+    let text = escape::plain(text.trim(), SENTENCE);
+    if text.is_empty() || text.ends_with(['.', '!', '?', '…']) { text } else { format!("{text}.") }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
