@@ -71,7 +71,7 @@ pub(crate) const CHECKS: &[Check] = &[
     check("stable-rank", "stable-rank", SPECTRAL),
     check("effective-rank", "effective-rank:sigma", SPECTRAL),
     check("participation-ratio", "participation-ratio", SPECTRAL),
-    at_threshold("mp-excess", "mp-excess:share", "mp-excess:margin"),
+    at_threshold("mp-excess", "mp-excess:count", "mp-excess:margin"),
     at_threshold("spectrum-snr", "spectrum-snr", "spectrum-snr:margin"),
     Check {
         excuse: Excuse::Share(0.05, "pl-alpha:runner-up-lag"),
