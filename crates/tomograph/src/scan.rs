@@ -123,7 +123,7 @@ fn provenance(model: &Model, request: &Request, started: SystemTime, seconds: f6
     Ok(Provenance {
         model: name,
         model_digest: source.digest().context("cannot digest the checkpoint")?,
-        config_digest: source.config_digest(),
+        config_digest: tomo_checkpoint::config_digest(source.config()),
         family: model.family().to_owned(),
         format: source.format().to_string(),
         seed: request.options.seed,

@@ -48,7 +48,7 @@ fn colours_of(support: Option<supports_color::ColorLevel>) -> ColourLevel {
 }
 
 /// Command line as typed, for provenance: words with odd characters are quoted.
-pub fn command_as_typed(args: &[OsString]) -> String {
+pub(super) fn command_as_typed(args: &[OsString]) -> String {
     let quote = |word: &OsString| {
         let word = word.to_string_lossy();
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:@%+".contains(c);

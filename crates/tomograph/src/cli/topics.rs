@@ -91,7 +91,7 @@ pub(crate) fn normalisations() -> Vec<Topic> {
         kind: "normalisation",
         group: "normalisations",
         summary: normalisation.summary.to_owned(),
-        manual: manual(normalisation.file),
+        manual: format!("{}\n\n{}", normalisation.id, normalisation.summary),
         details: json!({}),
     };
     tomo_map::NORMALISATIONS.iter().map(topic).collect()
@@ -108,23 +108,6 @@ pub(crate) fn quantizations() -> Vec<Topic> {
         details: json!({}),
     };
     tomo_quant::FORMATS.iter().map(topic).collect()
-}
-
-/// `text` in lines of at most `width` characters.
-pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let room = lines.last().map_or(0, |l| l.chars().count() + 1 + word.chars().count());
-        match lines.last_mut() {
-            Some(line) if line.is_empty() => line.push_str(word),
-            Some(line) if room <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }
 
 /// A registry file's manual: its `//!` header without the comment marks.

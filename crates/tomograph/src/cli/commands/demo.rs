@@ -43,7 +43,7 @@ impl Args {
         writeln!(out, "\nWhat was planted, and what the scan found of it:")?;
         let mut missed = 0;
         for fact in tomo_phantom::facts() {
-            let outcome = (fact.check)(&map);
+            let outcome = fact.check(&map);
             let mark = if outcome.recovered { "found " } else { "MISSED" };
             missed += usize::from(!outcome.recovered);
             writeln!(out, "  {mark}  {}\n          {}", fact.sentence, outcome.evidence)?;
