@@ -75,7 +75,7 @@ impl<'a> Facts<'a> {
 
     /// Power sums over the entries.
     pub fn moments(&self) -> &Moments {
-        self.moments.get_or_init(Moments::default)
+        self.moments.get_or_init(|| crate::moments::sweep(self.matrix.values))
     }
 
     /// Singular values, descending, `min(rows, cols)` of them; zeros where the Gram matrix cannot tell them from zero.

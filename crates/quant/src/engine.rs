@@ -118,13 +118,19 @@ impl<C: Codec> Kernel for ErrorKernel<'_, C> {
                 Cut::By32 => error_of_fixed::<C, 32>(codec, row, amax, sums),
                 Cut::By64 => error_of_fixed::<C, 64>(codec, row, amax, sums),
                 Cut::ByGroup if matrix.group() == 128 => error_of_fixed::<C, 128>(codec, row, amax, sums),
-                cut => row
-                    .chunks(cut.length(matrix.cols(), matrix.group()))
-                    .fold(sums, |sums, block| sums.add_block(codec, block, amax)),
+                cut => error_of_any(codec, row, amax, cut.length(matrix.cols(), matrix.group()), sums),
             };
         }
         ErrorSums { error2: sums.error2.iter().sum(), weight2: sums.weight2.iter().sum() }
     }
+}
+
+#[inline(always)]
+fn error_of_any<C: Codec>(codec: C, row: &[f32], amax: f32, length: usize, mut sums: LaneSums) -> LaneSums {
+    for block in row.chunks(length) {
+        sums = sums.add_block(codec, block, amax);
+    }
+    sums
 }
 
 /// As the general case, for a block length the compiler knows.

@@ -13,6 +13,10 @@ macro_rules! registry {
 }
 
 registry! {
+    rms,
+    mean_abs,
+    kurtosis,
+    outlier_share,
     spectral_norm,
     stable_rank,
     effective_rank,
@@ -21,4 +25,12 @@ registry! {
     spectrum_snr,
     pl_alpha,
     pl_alpha_hill,
+    err_int4,
+    err_int3,
+    err_int2,
+    err_nf4,
+    err_q4_0,
+    err_nvfp4,
+    err_mxfp4,
+    err_fp8,
 }

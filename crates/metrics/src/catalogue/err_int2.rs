@@ -1,0 +1,35 @@
+//! # Measures
+//! How far the weights move when they are stored as asymmetric 2-bit integers, rounded to nearest, one scale and zero
+//! point per group of a row (`--group N`, 128 by default).
+//!
+//! # Formula
+//! `||W - Q(W)||_F / ||W||_F`, both norms summed in f64. Q is the format `int2`; its arithmetic, rounding and bits per
+//! weight are in the format's own manual.
+//!
+//! # Unit
+//! Ratio; its square is the noise-to-signal ratio.
+//!
+//! # Direction
+//! High = fragile, if all cells were equally sensitive, which they are not.
+//!
+//! # Cost
+//! One sweep over the entries.
+//!
+//! # Misleads when
+//! At 2 bits nobody rounds to nearest: real methods optimise, and their errors rank cells differently.
+//! Cells with equal errors can differ a hundredfold in loss: the error is the cost factor, the model's sensitivity to
+//! the cell is the other.
+//!
+//! # Source
+//! GPTQ's round-to-nearest baseline (Frantar et al. 2022, arXiv 2210.17323).
+
+use crate::Metric;
+use crate::quantization_error::{metric, score};
+
+pub(crate) static METRIC: Metric = metric(
+    "err-int2",
+    "INT2 error",
+    "Relative error of the weights stored as INT2, in groups (128 by default).",
+    include_str!("err_int2.rs"),
+    |facts, options| score("int2", facts, options),
+);
