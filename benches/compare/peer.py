@@ -37,12 +37,12 @@ def weightwatcher_analyze(matrices):
 
 
 def statistics(matrices):
-    """rms, mean |w|, excess kurtosis and the share beyond three rms, in as few sweeps as plain torch allows."""
+    """rms, mean |w|, excess kurtosis and the share beyond six rms, in as few sweeps as plain torch allows."""
     total = 0.0
     for w in matrices.values():
         magnitude = w.abs()
         rms = torch.linalg.vector_norm(w) / math.sqrt(w.numel())
-        outliers = (magnitude > 3 * rms).count_nonzero() / w.numel()
+        outliers = (magnitude > 6 * rms).count_nonzero() / w.numel()
         centred2 = (w - w.mean()).square_()
         kurtosis = centred2.square().mean() / centred2.mean() ** 2 - 3
         total += float(rms + magnitude.mean() + outliers + kurtosis)

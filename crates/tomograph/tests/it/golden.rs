@@ -66,7 +66,7 @@ pub(crate) const CHECKS: &[Check] = &[
     check("rms", "rms", LINEAR),
     check("mean-abs", "mean-abs", LINEAR),
     Check { offset: 3.0, ..check("kurtosis", "kurtosis", LINEAR) },
-    check("outlier-share", "outlier-share:k=3", LINEAR),
+    check("outlier-share", "outlier-share:k=6", LINEAR),
     check("spectral-norm", "spectral-norm", SPECTRAL),
     check("stable-rank", "stable-rank", SPECTRAL),
     check("effective-rank", "effective-rank:sigma", SPECTRAL),
