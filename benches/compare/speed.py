@@ -33,6 +33,8 @@ COMPARISONS = {
     "statistics": ("rms,mean-abs,kurtosis,outlier-share", {"statistics": (10.0, None)}),
     "errors": (ERRORS, {"rounding-errors": (2.0, None)}),
 }
+# Wall time of the computation, its processor time over all threads, wall time of the whole command.
+KINDS = ("compute", "cpu", "whole")
 TASKS = {
     "spectra": "torch.linalg.svdvals, f32",
     "weightwatcher": "weightwatcher analyze",
@@ -59,7 +61,7 @@ def run_ours(folder, metrics, threads, environment):
         sys.exit(f"{inside['missing']} scores are missing: the comparison would be of unequal work")
     with tempfile.TemporaryDirectory() as out:
         whole, _ = timed([BINARIES / "tomograph", "map", folder, "--metric", metrics, "--out", out], environment)
-    return {"compute": inside["scan_seconds"], "whole": whole}
+    return {"compute": inside["scan_seconds"], "cpu": inside["scan_cpu_seconds"], "whole": whole}
 
 
 def run_peer(folder, task, threads, environment):
@@ -67,11 +69,11 @@ def run_peer(folder, task, threads, environment):
     command = [sys.executable, HERE / "peer.py", task, folder / "model.safetensors", "--threads", str(threads)]
     whole, text = timed(command, environment)
     inside = json.loads(text.splitlines()[-1])
-    return {"compute": inside["compute_seconds"], "whole": whole}
+    return {"compute": inside["compute_seconds"], "cpu": inside["compute_cpu_seconds"], "whole": whole}
 
 
 def measure(args):
-    """Rounds of everything, interleaved: {comparison: {side: {"compute": [..], "whole": [..]}}}."""
+    """Rounds of everything, interleaved: {comparison: {side: {"compute": [..], "cpu": [..], "whole": [..]}}}."""
     environment = machine.clean_environment(args.threads)
     samples = {}
     for number in range(1, args.rounds + 1):
@@ -80,7 +82,7 @@ def measure(args):
             runs = {"ours": run_ours(args.folder, metrics, args.threads, environment)}
             runs |= {task: run_peer(args.folder, task, args.threads, environment) for task in peers}
             for side, times in runs.items():
-                kept = samples.setdefault(name, {}).setdefault(side, {"compute": [], "whole": []})
+                kept = samples.setdefault(name, {}).setdefault(side, {kind: [] for kind in KINDS})
                 for kind, seconds in times.items():
                     kept[kind].append(seconds)
             line = "  ".join(f"{side} {t['compute']:.3f}/{t['whole']:.3f}" for side, t in runs.items())
@@ -94,7 +96,7 @@ def verdicts(samples):
     for name, sides in samples.items():
         medians = {side: {k: statistics.median(v) for k, v in times.items()} for side, times in sides.items()}
         for task, (goal, aim) in COMPARISONS[name][1].items():
-            ratio = {k: medians[task][k] / medians["ours"][k] for k in ("compute", "whole")}
+            ratio = {k: medians[task][k] / medians["ours"][k] for k in KINDS}
             rows.append(
                 {
                     "comparison": name,
@@ -123,17 +125,20 @@ def table(record):
         f"numpy {f['numpy']}. {record['threads']} threads a side, medians of {record['rounds']} interleaved rounds; load "
         f"average {f['load']:.1f} before and {record['load_after']:.1f} after. Ours includes reading and decoding the weights, theirs does not.",
         "",
-        "| | peer | ours, s | peer, s | ratio | goal | met | whole command: ours, s | peer, s | ratio |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| | peer | ours, s | peer, s | ratio | goal | met | processor time: ours, s | peer, s | ratio | whole command: ours, s | peer, s | ratio |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for r in record["verdicts"]:
         goal = f"{r['goal']} (aim {r['aim']})" if r["aim"] else f"{r['goal']}"
-        lines.append(
-            f"| {r['comparison']} | {r['peer']} | {r['ours_seconds']['compute']:.3f} | {r['peer_seconds']['compute']:.3f} | "
-            f"{r['ratio']['compute']:.2f} | {goal} | {'yes' if r['met'] else 'no'} | {r['ours_seconds']['whole']:.3f} | "
-            f"{r['peer_seconds']['whole']:.3f} | {r['ratio']['whole']:.2f} |"
-        )
-    return "\n".join(line for line in lines) + "\n"
+        verdict = [r["comparison"], r["peer"], *three(r, "compute"), goal, "yes" if r["met"] else "no"]
+        lines.append("| " + " | ".join([*verdict, *three(r, "cpu"), *three(r, "whole")]) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def three(row, kind):
+    """Ours, theirs, ratio, as text."""
+    numbers = row["ours_seconds"][kind], row["peer_seconds"][kind], row["ratio"][kind]
+    return [f"{x:.{digits}f}" for x, digits in zip(numbers, (3, 3, 2))]
 
 
 def main():
