@@ -4,6 +4,10 @@
 
 mod demo;
 mod errors;
+mod golden;
+mod golden_same_map;
+mod golden_storage;
 mod harness;
 mod help;
 mod map_and_show;
+mod real_model;
