@@ -91,8 +91,13 @@ fn report(error: &anyhow::Error, streams: &mut Streams) -> Exit {
         return Exit::Success;
     }
     let _ = writeln!(streams.err, "error: {error}");
-    for cause in error.chain().skip(1) {
-        let _ = writeln!(streams.err, "  because: {cause}");
+    let mut said = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        // Some errors name their cause themselves.
+        if !said.contains(&cause) {
+            let _ = writeln!(streams.err, "  because: {cause}");
+            said = cause;
+        }
     }
     Exit::Failure
 }

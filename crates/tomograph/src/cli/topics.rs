@@ -52,7 +52,7 @@ pub(crate) fn metrics() -> Vec<Topic> {
 fn group_of(family: &str) -> &'static str {
     match family {
         "weights" => "weights: statistics of the entries",
-        "spectrum" => "spectrum: singular values (each also as ID@null)",
+        "spectrum" => "spectrum: singular values (most also as ID@null)",
         "error" => "error: what a number format would do to the weights",
         _ => "other",
     }
