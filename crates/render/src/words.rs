@@ -85,13 +85,14 @@ pub(crate) fn colours(view: &View, scale: &Scale) -> String {
     let n = number::short;
     let beyond = scale.below + scale.above;
     let mut words = if beyond > 0 {
-        let cells = if beyond == 1 {
-            "1 cell beyond has the end colour".into()
-        } else {
-            format!("{beyond} cells beyond have the end colours")
-        };
-        let span = format!("Colours span the 2nd to 98th percentile, {} to {}", n(scale.low), n(scale.high));
-        format!("{span}; {cells} (all numbers: {} to {}).", n(lowest), n(highest))
+        let cells = if beyond == 1 { "1 cell beyond has".into() } else { format!("{beyond} cells beyond have") };
+        format!(
+            "Colours span {} to {}; {cells} the end colours, being outside the 2nd to 98th percentile (all numbers: {} to {}).",
+            n(scale.low),
+            n(scale.high),
+            n(lowest),
+            n(highest)
+        )
     } else {
         format!("Colours span all numbers, {} to {}.", n(lowest), n(highest))
     };

@@ -22,8 +22,8 @@ pub(super) struct Data {
     kinds: Vec<Kind>,
     /// Index into `kinds` for each place, layer by layer; -1 where there is no matrix.
     places: Vec<i64>,
-    /// Distinct reasons for missing numbers.
-    reasons: Vec<String>,
+    /// Distinct sentences: reasons for missing numbers, notes.
+    sentences: Vec<String>,
     /// Colour tables by name.
     ramps: BTreeMap<&'static str, Vec<String>>,
     metrics: Vec<Metric>,
@@ -60,13 +60,14 @@ struct Drawn {
     title: String,
     unit: String,
     words: String,
-    notes: Vec<String>,
+    /// Indices into `sentences`.
+    notes: Vec<usize>,
     /// Legend of hatched cells, if there are any.
     hatched: Option<String>,
     /// Number of each place, layer by layer from layer 0.
     values: Vec<Option<f64>>,
     intervals: BTreeMap<usize, (f64, f64)>,
-    /// Index into `reasons` for each place without a number.
+    /// Index into `sentences` for each place without a number.
     missing: BTreeMap<usize, usize>,
     ramp: &'static str,
     /// Two hexadecimal digits per place: step of the colour table, `ff` for hatched.
@@ -86,10 +87,10 @@ const _: () = assert!(STEPS <= HATCHED);
 const BAR: usize = 64;
 
 pub(super) fn from_map(map: &Map, style: Style) -> Result<Data, RenderError> {
-    let mut reasons = Vec::new();
+    let mut sentences = Vec::new();
     let mut metrics = Vec::new();
     for column in &map.columns {
-        metrics.push(metric(map, column, style, &mut reasons)?);
+        metrics.push(metric(map, column, style, &mut sentences)?);
     }
     let (kinds, places) = kinds(map);
     let ramps = [Ramp::Diverging, Ramp::Sequential];
@@ -101,7 +102,7 @@ pub(super) fn from_map(map: &Map, style: Style) -> Result<Data, RenderError> {
         ticks: crate::scene::labelled_layers(map.grid.layers),
         kinds,
         places,
-        reasons,
+        sentences,
         ramps: ramps.map(|r| (name(r), r.table().into_iter().map(crate::Rgb::hex).collect())).into_iter().collect(),
         metrics,
     })
@@ -135,12 +136,12 @@ fn kinds(map: &Map) -> (Vec<Kind>, Vec<i64>) {
     (kinds, places)
 }
 
-fn metric(map: &Map, column: &Column, style: Style, reasons: &mut Vec<String>) -> Result<Metric, RenderError> {
+fn metric(map: &Map, column: &Column, style: Style, sentences: &mut Vec<String>) -> Result<Metric, RenderError> {
     let info: &MetricInfo = &column.info;
     let fitting = NORMALISATIONS.iter().filter(|n| (n.refuse)(info, map).is_none());
     let mut views = Vec::new();
     for normalisation in fitting {
-        views.push(drawn(map, info, normalisation, style, reasons)?);
+        views.push(drawn(map, info, normalisation, style, sentences)?);
     }
     let first = Normalisation::default_for(info).id;
     Ok(Metric {
@@ -158,7 +159,7 @@ fn drawn(
     info: &MetricInfo,
     normalisation: &'static Normalisation,
     style: Style,
-    reasons: &mut Vec<String>,
+    sentences: &mut Vec<String>,
 ) -> Result<Drawn, RenderError> {
     let view = map.view(&info.id, normalisation).map_err(|e| RenderError::library("normalising", e))?;
     // Data run from layer 0 whatever the origin; the script turns the picture, not the data.
@@ -179,7 +180,7 @@ fn drawn(
         above: scene.bar.as_ref().map_or(0, |b| b.scale.above),
         ticks: scene.bar.as_ref().map(|b| b.ticks.clone()).unwrap_or_default(),
         hatched: words::missing(&view),
-        notes: scene.foot(true).map(str::to_owned).collect(),
+        notes: scene.foot(true).map(|l| index_of(sentences, l.to_owned())).collect(),
     };
     for (at, (_, _, place)) in view.iter().enumerate() {
         drawn.values.push(place.value().map(rounded));
@@ -187,7 +188,7 @@ fn drawn(
             drawn.intervals.insert(at, (rounded(interval.0), rounded(interval.1)));
         }
         if let Place::Missing { reason, .. } = place {
-            drawn.missing.insert(at, index_of(reasons, escape::plain(reason, 200)));
+            drawn.missing.insert(at, index_of(sentences, escape::plain(reason, 200)));
         }
     }
     Ok(drawn)
@@ -198,10 +199,10 @@ fn bar(scale: &crate::Scale) -> Vec<usize> {
     (0..BAR).map(|i| scale.step(at(i))).collect()
 }
 
-fn index_of(reasons: &mut Vec<String>, reason: String) -> usize {
-    reasons.iter().position(|r| *r == reason).unwrap_or_else(|| {
-        reasons.push(reason);
-        reasons.len() - 1
+fn index_of(sentences: &mut Vec<String>, sentence: String) -> usize {
+    sentences.iter().position(|s| *s == sentence).unwrap_or_else(|| {
+        sentences.push(sentence);
+        sentences.len() - 1
     })
 }
 

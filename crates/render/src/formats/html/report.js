@@ -35,7 +35,7 @@
     const step = parseInt(v.steps.substr(2 * i, 2), 16);
     return step < data.ramps[v.ramp].length ? data.ramps[v.ramp][step] : null;
   };
-  const reason = (v, i) => data.reasons[v.missing[i]] ?? "no value";
+  const reason = (v, i) => data.sentences[v.missing[i]] ?? "no value";
   const address = (layer, column) => `layer ${layer}, ${data.components[column].label}`;
 
   // Rank 1 is the most important by the metric's own direction; equal numbers share the better rank.
@@ -304,7 +304,7 @@
     const v = view();
     $("view-title").textContent = `${metric().title} (${v.unit})`;
     $("view-words").textContent = v.words;
-    $("view-notes").replaceChildren(...v.notes.map((note) => html("li", note)));
+    $("view-notes").replaceChildren(...v.notes.map((note) => html("li", data.sentences[note])));
     $("missing").hidden = !v.hatched;
     $("missing-text").textContent = v.hatched ?? "";
     drawMap();
