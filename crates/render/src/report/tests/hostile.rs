@@ -7,13 +7,14 @@ use super::samples::{figure, info};
 use crate::report::escape::{code, prose};
 use crate::report::markdown;
 
-const ATTACKS: [&str; 12] = [
+const ATTACKS: [&str; 13] = [
     "<script>alert(1)</script><img src=x onerror=alert(1)>",
     "a | b | c |\n|---|---|\n| x | y |",
     "`` ` ``` code",
     "# heading\n\n## heading",
     "- list\n1. list",
     "1. list",
+    "2) list",
     "[link](javascript:alert(1)) ![image](http://x) <http://x> http://x www.x.y a@b.c",
     "*a* _b_ ~~c~~ **d** $x$ [^1] [x]: y",
     "\u{1b}[31mred\u{7}\u{0}\u{202e}desrever\u{2066}",
