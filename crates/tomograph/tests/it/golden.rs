@@ -73,10 +73,7 @@ pub(crate) const CHECKS: &[Check] = &[
     check("participation-ratio", "participation-ratio", SPECTRAL),
     at_threshold("mp-excess", "mp-excess:count", "mp-excess:margin"),
     at_threshold("spectrum-snr", "spectrum-snr", "spectrum-snr:margin"),
-    Check {
-        excuse: Excuse::Share(0.05, "pl-alpha:runner-up-lag"),
-        ..check("pl-alpha", "pl-alpha", POWER_LAW)
-    },
+    Check { excuse: Excuse::Share(0.05, "pl-alpha:runner-up-lag"), ..check("pl-alpha", "pl-alpha", POWER_LAW) },
     check("pl-alpha-hill", "pl-alpha-hill", SPECTRAL),
     check("err-int4", "err-int4", LINEAR),
     check("err-int3", "err-int3", LINEAR),
@@ -144,8 +141,7 @@ pub(crate) struct Verdict {
 
 /// Holds one metric of the map against its golden column.
 pub(crate) fn hold(check: &Check, golden: &Golden, map: &Map) -> Verdict {
-    let mut verdict =
-        Verdict { worst: 0.0, cell: String::from("-"), beyond: Vec::new(), excused: 0, passes: false };
+    let mut verdict = Verdict { worst: 0.0, cell: String::from("-"), beyond: Vec::new(), excused: 0, passes: false };
     for (at, &expected) in golden.column(check.column).iter().enumerate() {
         let id = golden.id(at);
         let score = map.score(check.metric, id).and_then(tomo_map::Score::value);
@@ -192,7 +188,8 @@ impl Excuse {
 
 /// The verdicts as a table, with every cell beyond its tolerance below it.
 pub(crate) fn table(verdicts: &[(&Check, Verdict)]) -> String {
-    let mut text = format!("{:20} {:>10} {:>10}  {:16} {:>6} {:>7}\n", "metric", "worst", "allowed", "cell", "beyond", "excused");
+    let mut text =
+        format!("{:20} {:>10} {:>10}  {:16} {:>6} {:>7}\n", "metric", "worst", "allowed", "cell", "beyond", "excused");
     for (check, v) in verdicts {
         let mark = if v.passes { "" } else { "  FAILS" };
         text += &format!(

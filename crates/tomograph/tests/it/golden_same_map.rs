@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use tomo_map::Map;
 use crate::golden_storage::{Checkpoint, map_of};
+use tomo_map::Map;
 
 /// The phantom in bf16, as it is written.
 fn phantom(at: &Path) -> Checkpoint {

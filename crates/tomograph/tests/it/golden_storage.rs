@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use safetensors::tensor::{Dtype, TensorView};
 use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 use tomo_map::Map;
 use tomograph::scan::{Request, Silent, scan};
@@ -143,10 +143,8 @@ impl Checkpoint {
     }
 
     fn write_file(&self, path: &Path, names: &[&String], dtype: Dtype) {
-        let bytes: Vec<Vec<u8>> = names
-            .iter()
-            .map(|n| self.tensors[*n].values.iter().flat_map(|x| x.to_le_bytes()).collect())
-            .collect();
+        let bytes: Vec<Vec<u8>> =
+            names.iter().map(|n| self.tensors[*n].values.iter().flat_map(|x| x.to_le_bytes()).collect()).collect();
         let views = names
             .iter()
             .zip(&bytes)

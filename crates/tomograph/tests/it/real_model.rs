@@ -38,6 +38,7 @@ fn every_metric_equals_its_golden_values() {
 #[test]
 fn every_metric_of_the_registry_has_a_golden_column() {
     let checked: Vec<_> = CHECKS.iter().map(|c| c.metric).collect();
-    let missing: Vec<_> = tomo_metrics::METRICS.iter().map(|m| m.info.id.as_ref()).filter(|id| !checked.contains(id)).collect();
+    let missing: Vec<_> =
+        tomo_metrics::METRICS.iter().map(|m| m.info.id.as_ref()).filter(|id| !checked.contains(id)).collect();
     assert!(missing.is_empty(), "no golden values for {missing:?}: extend tools/reference/golden.py");
 }
