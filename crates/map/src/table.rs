@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{CellId, Grid, MetricInfo, Score};
@@ -26,6 +28,9 @@ pub struct Provenance {
     pub family: String,
     /// Checkpoint format, e.g. `gguf`.
     pub format: String,
+    /// Dimensions of the model by their letters (`L`, `D`, `H`, …), as far as they are known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dims: BTreeMap<String, u64>,
     /// Digest and token count of the text, for metrics that read one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text_digest: Option<String>,

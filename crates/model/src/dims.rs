@@ -27,6 +27,24 @@ pub struct Dims {
     pub expert_ffn: Option<u64>,
 }
 
+impl Dims {
+    /// The dimensions that are known, by their letters, L first.
+    pub fn letters(&self) -> Vec<(&'static str, u64)> {
+        let known = [
+            ("L", Some(u64::from(self.layers))),
+            ("D", self.hidden),
+            ("H", self.heads),
+            ("K", self.kv_heads),
+            ("C", self.head_dim),
+            ("F", self.ffn),
+            ("V", self.vocab),
+            ("experts", self.experts.map(u64::from)),
+            ("F per expert", self.expert_ffn),
+        ];
+        known.into_iter().filter_map(|(letter, value)| Some((letter, value?))).collect()
+    }
+}
+
 /// What shapes follow from: like [`Dims`], but with products where a checkpoint without config shows only those.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Widths {

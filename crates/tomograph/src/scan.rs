@@ -126,6 +126,7 @@ fn provenance(model: &Model, request: &Request, started: SystemTime, seconds: f6
         config_digest: tomo_checkpoint::config_digest(source.config()),
         family: model.family().to_owned(),
         format: source.format().to_string(),
+        dims: model.dims().letters().into_iter().map(|(letter, n)| (letter.to_owned(), n)).collect(),
         seed: request.options.seed,
         group: u64::try_from(request.options.group).ok(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

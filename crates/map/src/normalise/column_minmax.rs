@@ -5,6 +5,7 @@ use super::{Normalisation, always_within_column, by_column, never_refused, no_mi
 pub(super) static NORMALISATION: Normalisation = Normalisation {
     id: "column-minmax",
     title: |_| "from the column's lowest (0) to its highest (1)",
+    file: include_str!("column_minmax.rs"),
     summary: "(score - min) / (max - min) over the layers of one component; one outlier flattens its column",
     unit: |_| "position in the column".into(),
     source: own_scores,

@@ -6,6 +6,7 @@ use crate::stats;
 pub(super) static NORMALISATION: Normalisation = Normalisation {
     id: "column-z",
     title: |_| "standard deviations from the column's mean",
+    file: include_str!("column_z.rs"),
     summary: "(score - mean) / sd over the layers of one component, sd with denominator n",
     unit: |_| "standard deviations".into(),
     source: own_scores,

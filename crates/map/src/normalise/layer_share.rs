@@ -6,6 +6,7 @@ use crate::{Additivity, Component, Place, View};
 pub(super) static NORMALISATION: Normalisation = Normalisation {
     id: "layer-share",
     title: |_| "share of the layer's total",
+    file: include_str!("layer_share.rs"),
     summary: "score / sum over the layer's components: rows sum to 1; which component inside a layer, hides depth",
     unit: |_| "share".into(),
     source: own_scores,

@@ -6,6 +6,7 @@ use crate::{Absence, Place, View};
 pub(super) static NORMALISATION: Normalisation = Normalisation {
     id: "log",
     title: |_| "base-10 logarithm",
+    file: include_str!("log.rs"),
     summary: "log10(score): for scores that span decades; a score of zero has none",
     unit: |info| format!("log10 of {}", info.unit).into(),
     source: own_scores,

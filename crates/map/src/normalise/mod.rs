@@ -14,6 +14,8 @@ pub struct Normalisation {
     pub id: &'static str,
     /// What the numbers are after it, in words for the picture.
     pub title: fn(&MetricInfo) -> &'static str,
+    /// Its own source file; the `//!` header is the manual.
+    pub file: &'static str,
     /// Formula and use, one sentence.
     pub summary: &'static str,
     /// Unit of the numbers after it.

@@ -6,6 +6,7 @@ use crate::{Place, View};
 pub(super) static NORMALISATION: Normalisation = Normalisation {
     id: "model-share",
     title: |_| "share of the model's total",
+    file: include_str!("model_share.rs"),
     summary: "score / sum over all cells: the map sums to 1; additive scores only",
     unit: |_| "share".into(),
     source: own_scores,

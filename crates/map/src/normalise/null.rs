@@ -6,6 +6,7 @@ use crate::{Map, MetricInfo};
 pub(super) static NORMALISATION: Normalisation = Normalisation {
     id: "null",
     title: |_| "relative to random matrices of the same shape",
+    file: include_str!("null.rs"),
     summary: "the metric's @null form, measured by the scan: takes the effect of the shape out of spectral scores",
     unit: own_unit,
     source: |info| format!("{}@null", info.id).into(),

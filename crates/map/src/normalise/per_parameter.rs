@@ -8,6 +8,7 @@ use crate::{Additivity, Place, View};
 pub(super) static NORMALISATION: Normalisation = Normalisation {
     id: "per-parameter",
     title: |_| "per weight",
+    file: include_str!("per_parameter.rs"),
     summary: "score / number of weights of the cell: benefit per bit; makes the small k and v look important",
     unit: |info| format!("{} per weight", info.unit).into(),
     source: own_scores,

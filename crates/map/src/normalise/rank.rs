@@ -12,6 +12,7 @@ pub(super) static NORMALISATION: Normalisation = Normalisation {
         Scope::Map => "percentile rank in the map (0 lowest, 1 highest)",
         Scope::Column => "percentile rank within the column (0 lowest, 1 highest)",
     },
+    file: include_str!("rank.rs"),
     summary: "rank / (N - 1), ties share the mean rank; within the column where only a column may be compared",
     unit: |_| "percentile rank".into(),
     source: own_scores,

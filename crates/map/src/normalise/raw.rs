@@ -5,6 +5,7 @@ use super::{Normalisation, never_refused, no_note, over_the_map, own_scores, own
 pub(super) static NORMALISATION: Normalisation = Normalisation {
     id: "raw",
     title: |_| "as measured",
+    file: include_str!("raw.rs"),
     summary: "the score itself; comparable only inside one metric",
     unit: own_unit,
     source: own_scores,

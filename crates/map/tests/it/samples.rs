@@ -153,6 +153,7 @@ fn provenance() -> impl Strategy<Value = Provenance> {
             started: t[6].clone(),
             seconds,
             peak_rss_bytes: number,
+            dims: number.map(|n| (t[7].clone(), n)).into_iter().collect(),
         },
     )
 }

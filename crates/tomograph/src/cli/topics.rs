@@ -91,7 +91,7 @@ pub(crate) fn normalisations() -> Vec<Topic> {
         kind: "normalisation",
         group: "normalisations",
         summary: normalisation.summary.to_owned(),
-        manual: format!("{}\n\n{}", normalisation.id, normalisation.summary),
+        manual: format!("{}\n\n{}", normalisation.summary, manual(normalisation.file)),
         details: json!({}),
     };
     tomo_map::NORMALISATIONS.iter().map(topic).collect()

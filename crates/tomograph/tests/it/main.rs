@@ -1,6 +1,7 @@
 //! The program as its users meet it: one binary, one module per command.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
+#![allow(clippy::print_stderr, reason = "the table of deviations is for whoever runs the comparison")]
 
 mod demo;
 mod errors;

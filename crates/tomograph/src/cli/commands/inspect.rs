@@ -97,16 +97,13 @@ impl Findings {
 
     fn print(&self, model: &Model, out: &mut dyn Write) -> io::Result<()> {
         let source = model.source();
-        let dims = model.dims();
         let family = model.entry().map_or("named by --cell", |f| f.title);
         writeln!(out, "{}", tomo_render::escape::plain(&source.path().display().to_string(), 200))?;
         writeln!(out, "  format   {}, {} tensors", source.format(), count(source.tensors().len() as u64))?;
         writeln!(out, "  family   {} ({family})", tomo_render::escape::plain(model.family(), 60))?;
         writeln!(out, "  digest   {}", self.digest)?;
-        write!(out, "  dims     L {}", dims.layers)?;
-        for (letter, value) in dims_of(model) {
-            write!(out, ", {letter} {value}")?;
-        }
+        let dims: Vec<String> = model.dims().letters().iter().map(|(letter, n)| format!("{letter} {n}")).collect();
+        write!(out, "  dims     {}", dims.join(", "))?;
         writeln!(out, "\n\n  component    cells      weights       bytes  shape (out x in)       type")?;
         for component in Component::ALL {
             let Some(column) = self.columns.get(&component) else {
@@ -142,14 +139,12 @@ impl Findings {
             .iter()
             .map(|(role, g)| json!({ "role": role, "tensors": g.tensors, "bytes": g.bytes }))
             .collect();
-        let dims: serde_json::Map<String, Value> =
-            dims_of(model).into_iter().map(|(letter, value)| (letter.to_owned(), value.into())).collect();
+        let dims: BTreeMap<&str, u64> = model.dims().letters().into_iter().collect();
         json!({
             "path": source.path().display().to_string(),
             "format": source.format().to_string(),
             "family": model.family(),
             "digest": self.digest,
-            "layers": model.dims().layers,
             "dims": dims,
             "cells": model.grid().cells.len(),
             "components": columns,
@@ -168,22 +163,6 @@ fn column_json(component: Component, column: &Column) -> Value {
         "component": component, "cells": column.cells, "weights": column.weights, "bytes": column.bytes,
         "shapes": shapes, "dtypes": column.dtypes,
     })
-}
-
-/// The dimensions that are known, by their letters.
-fn dims_of(model: &Model) -> Vec<(&'static str, u64)> {
-    let d = model.dims();
-    let known = [
-        ("D", d.hidden),
-        ("H", d.heads),
-        ("K", d.kv_heads),
-        ("C", d.head_dim),
-        ("F", d.ffn),
-        ("V", d.vocab),
-        ("experts", d.experts.map(u64::from)),
-        ("F per expert", d.expert_ffn),
-    ];
-    known.into_iter().filter_map(|(letter, value)| Some((letter, value?))).collect()
 }
 
 /// Tensors that nobody claimed: the reader should know that they were not looked at.
