@@ -11,7 +11,7 @@ use crate::golden_storage::map_of;
 /// The file the variable names; a test that was asked for and cannot run has failed.
 fn smollm2() -> PathBuf {
     let path = std::env::var_os("TOMOGRAPH_SMOLLM2")
-        .expect("TOMOGRAPH_SMOLLM2 must name SmolLM2-135M-Instruct.Q4_1.gguf (DEVELOPERS.md says where it comes from)");
+        .expect("TOMOGRAPH_SMOLLM2 must name SmolLM2-135M-Instruct.Q4_1.gguf (.ci/run fetches it)");
     PathBuf::from(path)
 }
 
