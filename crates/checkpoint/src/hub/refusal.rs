@@ -92,6 +92,10 @@ pub(super) fn failure(error: ureq::Error, url: &str) -> Failure {
             Io::ConnectionRefused | Io::HostUnreachable | Io::NetworkUnreachable | Io::AddrNotAvailable => {
                 unreachable()
             }
+            // So rustls reports a certificate that it does not accept.
+            Io::InvalidData => Failure::Final(described("there is no secure connection").hint(
+                "the certificate is checked against the authorities of the web; a proxy with its own is refused",
+            )),
             _ => Failure::Passing(described("the connection broke")),
         },
         ureq::Error::Timeout(_) => Failure::Passing(described("the hub does not answer in time")),
