@@ -32,11 +32,7 @@ pub(crate) const fn metric(
             ),
         },
         source,
-        kind: Kind::Weights {
-            needs: Needs { entries: true, ..Needs::NONE },
-            score,
-            null: None,
-        },
+        kind: Kind::Weights { needs: Needs { entries: true, ..Needs::NONE }, score, null: None },
     }
 }
 
