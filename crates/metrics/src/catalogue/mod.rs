@@ -34,3 +34,78 @@ registry! {
     err_mxfp4,
     err_fp8,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::{Path, PathBuf};
+
+    use super::METRICS;
+
+    /// The manual of every metric has these headings, in this order.
+    const HEADINGS: [&str; 7] =
+        ["# Measures", "# Formula", "# Unit", "# Direction", "# Cost", "# Misleads when", "# Source"];
+
+    fn folder() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("src/catalogue")
+    }
+
+    fn is_kebab_case(id: &str) -> bool {
+        // The underscore is part of ggml's own names, such as q4_0.
+        let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        id.starts_with(|c: char| c.is_ascii_lowercase()) && id.split('-').all(|w| !w.is_empty() && w.chars().all(word))
+    }
+
+    #[test]
+    fn ids_are_unique_and_kebab_case() {
+        let ids: BTreeSet<&str> = METRICS.iter().map(|metric| metric.info.id.as_ref()).collect();
+        assert_eq!(ids.len(), METRICS.len());
+        assert!(ids.iter().all(|id| is_kebab_case(id)), "{ids:?}");
+    }
+
+    #[test]
+    fn every_metric_has_a_file_of_its_name_that_is_its_source() {
+        for metric in METRICS {
+            let path = folder().join(format!("{}.rs", metric.info.id.replace('-', "_")));
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), metric.source, "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn every_metric_file_is_registered() {
+        let registered: BTreeSet<String> = METRICS.iter().map(|m| m.info.id.replace('-', "_")).collect();
+        for entry in std::fs::read_dir(folder()).unwrap() {
+            let path = entry.unwrap().path();
+            let is_metric = std::fs::read_to_string(&path).unwrap().contains("static METRIC: Metric");
+            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+            assert!(!is_metric || name == "mod" || registered.contains(&name), "{name}.rs is not in the registry");
+        }
+    }
+
+    #[test]
+    fn manuals_have_their_headings_and_something_below_each() {
+        for metric in METRICS {
+            let manual: Vec<&str> =
+                metric.source.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim).collect();
+            let headings: Vec<&str> = manual.iter().copied().filter(|line| line.starts_with("# ")).collect();
+            assert_eq!(headings, HEADINGS, "{}", metric.info.id);
+            for heading in HEADINGS {
+                let below = manual.iter().skip_while(|line| **line != heading).nth(1);
+                assert!(below.is_some_and(|line| !line.is_empty()), "{}: {heading} is empty", metric.info.id);
+            }
+        }
+    }
+
+    #[test]
+    fn descriptions_are_complete() {
+        for metric in METRICS {
+            let info = &metric.info;
+            for (name, text) in
+                [("title", &info.title), ("summary", &info.summary), ("unit", &info.unit), ("caveat", &info.caveat)]
+            {
+                assert!(!text.trim().is_empty(), "{} has no {name}", info.id);
+            }
+            assert!(["weights", "spectrum", "error"].contains(&info.family.as_ref()), "{}", info.id);
+        }
+    }
+}
