@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ureq::http::{Response, StatusCode, Uri, header};
-use ureq::{Agent, Body, Timeout};
+use ureq::{Agent, Body};
 
 use super::options::HubOptions;
+use super::refusal::{self, Failure, failure, unexpected};
 use super::select::is_safe_name;
 use super::spec::{Spec, is_commit};
 use crate::{Error, ErrorKind};
@@ -16,25 +17,6 @@ const MAX_LISTING_BYTES: u64 = 32 << 20;
 const MAX_REDIRECTS: usize = 6;
 /// Characters of a path segment that stay as they are.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// A failed request, by what may be done about it.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// There is no way to the hub: the cache may help.
-    Unreachable(Error),
-    /// It may work the next time.
-    Passing(Error),
-    /// It will not.
-    Final(Error),
-}
-
-impl Failure {
-    pub(super) fn into_error(self) -> Error {
-        match self {
-            Self::Unreachable(error) | Self::Passing(error) | Self::Final(error) => error,
-        }
-    }
-}
 
 /// What the hub says of a file before it is fetched.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -70,7 +52,7 @@ impl Client {
         let url = format!("{}/api/models/{}/revision/{revision}", self.options.endpoint, spec.repo());
         let text = self.repeated(|| {
             let mut response = self.send("GET", &url, None, Foreign::Refused)?;
-            self.check(&response, spec, None)?;
+            refusal::check(&response, spec, None, self.options.token.is_some())?;
             let body = response.body_mut().with_config().limit(MAX_LISTING_BYTES);
             body.read_to_vec().map_err(|e| failure(e, &url))
         })?;
@@ -110,7 +92,7 @@ impl Client {
         // Large files are redirected to a storage host; the redirect itself says what they are.
         let response = self.repeated(|| {
             let response = self.send("HEAD", &url, None, Foreign::Returned)?;
-            self.check(&response, spec, Some(file))?;
+            refusal::check(&response, spec, Some(file), self.options.token.is_some())?;
             Ok(response)
         })?;
         let text = |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok());
@@ -138,7 +120,7 @@ impl Client {
     pub(super) fn body(&self, spec: &Spec, commit: &str, file: &str, start: u64) -> Result<(u64, impl Read), Failure> {
         let url = self.url(spec, commit, file);
         let response = self.send("GET", &url, Some(start).filter(|s| *s > 0), Foreign::Followed)?;
-        self.check(&response, spec, Some(file))?;
+        refusal::check(&response, spec, Some(file), self.options.token.is_some())?;
         let begins = match response.status() {
             StatusCode::OK => 0,
             StatusCode::PARTIAL_CONTENT => {
@@ -199,48 +181,6 @@ impl Client {
         }
         Err(unexpected(&url, "too many redirects"))
     }
-
-    /// What a status means for the user.
-    fn check(&self, response: &Response<Body>, spec: &Spec, file: Option<&str>) -> Result<(), Failure> {
-        let status = response.status();
-        if status.is_success() || status.is_redirection() {
-            return Ok(());
-        }
-        let code = response.headers().get("x-error-code").and_then(|v| v.to_str().ok()).unwrap_or_default();
-        let repo = spec.repo();
-        let error = |what: String, hint: &str| Error::new(ErrorKind::Hub, what).found(status.to_string()).hint(hint);
-        let final_error = |what: String, hint: &str| Err(Failure::Final(error(what, hint)));
-        match (status.as_u16(), code) {
-            (401, _) if self.options.token.is_none() => final_error(
-                format!("the hub shows {repo} to nobody without a token"),
-                "check the spelling (it is also the answer for a name that does not exist), or set HF_TOKEN; a file or \
-                 folder of that name does not exist here either",
-            ),
-            (401, _) => final_error(
-                format!("the hub does not accept the token for {repo}"),
-                "check the spelling, and that HF_TOKEN (or the token file in HF_HOME) is valid and may read it",
-            ),
-            (403, _) => final_error(
-                format!("access to {repo} is restricted"),
-                "accept its terms on its page with the account that the token belongs to",
-            ),
-            (404, "RevisionNotFound") => final_error(
-                format!("{repo} has no revision {}", spec.revision),
-                "give a branch, a tag, a commit or refs/pr/N after @",
-            ),
-            (404, _) => final_error(
-                match file {
-                    Some(file) => format!("{repo} has no file {file} at revision {}", spec.revision),
-                    None => format!("there is no repository {repo} with a revision {} on the hub", spec.revision),
-                },
-                "check the spelling; a file or folder of that name does not exist here either",
-            ),
-            (408 | 429 | 500 | 502 | 503 | 504, _) => {
-                Err(Failure::Passing(error(format!("the hub cannot serve {repo} now"), "try again later")))
-            }
-            _ => final_error(format!("the hub refuses {repo}"), "try again later"),
-        }
-    }
 }
 
 /// What to do about a redirect to another origin than the hub's.
@@ -275,30 +215,4 @@ fn joined(url: &str, location: &str) -> Option<String> {
     }
     let (scheme, _) = origin(location)?;
     matches!(scheme.as_str(), "http" | "https").then(|| location.to_owned())
-}
-
-fn unexpected(url: &str, found: &str) -> Failure {
-    Failure::Final(Error::new(ErrorKind::Hub, format!("unexpected answer from {url}")).found(found))
-}
-
-/// A request that got no answer.
-fn failure(error: ureq::Error, url: &str) -> Failure {
-    use std::io::ErrorKind as Io;
-    let described = |what: &str| Error::new(ErrorKind::Hub, format!("{what}: {url}")).found(error.to_string());
-    let unreachable = || {
-        let hint = "check the network and HF_ENDPOINT; with HF_HUB_OFFLINE=1 only the cache is used";
-        Failure::Unreachable(described("the hub cannot be reached").hint(hint))
-    };
-    match &error {
-        ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => unreachable(),
-        ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => unreachable(),
-        ureq::Error::Io(io) => match io.kind() {
-            Io::ConnectionRefused | Io::HostUnreachable | Io::NetworkUnreachable | Io::AddrNotAvailable => {
-                unreachable()
-            }
-            _ => Failure::Passing(described("the connection broke")),
-        },
-        ureq::Error::Timeout(_) => Failure::Passing(described("the hub does not answer in time")),
-        _ => Failure::Final(described("the request failed")),
-    }
 }

@@ -5,8 +5,9 @@ use std::path::Path;
 use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
 
 use super::cache::{RepoCache, make_parent, not_written};
-use super::client::{Client, Failure, Remote};
+use super::client::{Client, Remote};
 use super::progress::HubProgress;
+use super::refusal::Failure;
 use super::spec::Spec;
 use crate::{Error, ErrorKind};
 

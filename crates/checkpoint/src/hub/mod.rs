@@ -16,13 +16,15 @@ mod client;
 mod download;
 mod options;
 mod progress;
+mod refusal;
 mod select;
 mod spec;
 
 use std::path::{Path, PathBuf};
 
 use cache::RepoCache;
-use client::{Client, Failure};
+use client::Client;
+use refusal::Failure;
 use select::Selection;
 use spec::Spec;
 

@@ -1,5 +1,7 @@
 //! Tests of the metrics: planted matrices, equations over the registry, values computed elsewhere, the runner.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
+
 mod conformance;
 mod planted;
 mod power_law;

@@ -7,7 +7,7 @@ const LONGEST: usize = 300;
 
 /// Characters that could start markup anywhere in a line (CommonMark, tables and links as GitHub extends it), and `@`,
 /// which some sites turn into a mention.
-const MARKUP: &str = "\\`*_{}[]()#+!|~$@^=";
+const MARKUP: &str = "\\`*_{}[]#+!|~$@^=";
 
 /// `text` for a place where prose stands, the beginning of a line included.
 pub(super) fn prose(text: &str) -> String {
@@ -22,7 +22,7 @@ pub(super) fn prose(text: &str) -> String {
             '&' => safe.push_str("&amp;"),
             // Here they would start a list.
             '-' if at == 0 => safe.push_str("\\-"),
-            '.' if at == digits => safe.push_str("\\."),
+            '.' | ')' if at == digits => safe.extend(['\\', c]),
             c if MARKUP.contains(c) => safe.extend(['\\', c]),
             c => safe.push(c),
         }

@@ -179,7 +179,11 @@ fn offsets() -> Vec<Case> {
         bytes[..bytes.len() - missing].to_vec()
     };
     vec![
-        with_data("one tensor twice", Raw::new(2, 0).tensor("a", &[8], 0, 0).tensor("a", &[8], 0, 32), "same name"),
+        with_data(
+            "one tensor twice",
+            Raw::new(2, 0).tensor("a", &[8], 0, 0).tensor("a", &[8], 0, 32),
+            "two tensors have the same name",
+        ),
         with_data("offset not aligned", two(0, 33), "not aligned"),
         with_data("same bytes twice (GGUF)", two(0, 0), "overlap"),
         with_data("overlap by one block", Raw::new(2, 0).tensor("a", &[16], 0, 0).tensor("b", &[8], 0, 32), "overlap"),

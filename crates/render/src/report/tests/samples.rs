@@ -38,8 +38,11 @@ pub(super) fn provenance() -> Provenance {
     }
 }
 
+/// The score of a cell, if there is such a cell.
+type ScoreOf<'a> = &'a dyn Fn(u32, Component) -> Option<f64>;
+
 /// A map of several metrics over a grid without experts: `scores[metric](layer, component)`, `None` for no cell.
-pub(super) fn dense(layers: u32, metrics: &[(MetricInfo, &dyn Fn(u32, Component) -> Option<f64>)]) -> Map {
+pub(super) fn dense(layers: u32, metrics: &[(MetricInfo, ScoreOf<'_>)]) -> Map {
     let exists = |l: u32, c: Component| metrics.iter().any(|(_, f)| f(l, c).is_some());
     let ids: Vec<_> =
         (0..layers).flat_map(|l| Component::ALL.map(|c| (l, c))).filter(|(l, c)| exists(*l, *c)).collect();

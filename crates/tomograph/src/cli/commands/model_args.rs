@@ -1,6 +1,7 @@
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use tomo_checkpoint::hub::{self, HubOptions};
 use tomo_model::{CellOverride, Model};
 
@@ -51,7 +52,9 @@ impl ModelArgs {
 
     /// Where the model is on disk; a hub name is fetched into the hub's own cache.
     fn path(&self, context: &mut Context<'_>) -> anyhow::Result<PathBuf> {
-        if !hub::is_repo_id(&self.model) {
+        // `models/llama.gguf` beside a folder `models` is a path with a typing error, not a repository.
+        let parent_exists = Path::new(&self.model).parent().is_some_and(|p| !p.as_os_str().is_empty() && p.exists());
+        if parent_exists || !hub::is_repo_id(&self.model) {
             return Ok(PathBuf::from(&self.model));
         }
         interrupt::listen();
@@ -60,7 +63,9 @@ impl ModelArgs {
         for note in download.finish() {
             writeln!(context.streams.err, "note: {note}")?;
         }
-        Ok(fetched?)
+        fetched.with_context(|| {
+            format!("no file or folder is called {:?}, and it could not be had from the hub", self.model)
+        })
     }
 }
 
