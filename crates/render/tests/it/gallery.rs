@@ -4,12 +4,13 @@ use tomo_render::{ColourLevel, FORMATS};
 
 use crate::{draw, samples, terminal};
 
-/// Writes every output of a few maps into `TOMOGRAPH_GALLERY`, for people and for the browser test.
+/// Writes every output of a few maps into `TOMOGRAPH_GALLERY`, for people and for the browser test; of your own too, if
+/// `TOMOGRAPH_GALLERY_MAP` is the path of its map.json.
 #[test]
 #[ignore = "writes files; run it with TOMOGRAPH_GALLERY=<folder>"]
 fn gallery() {
     let to = std::env::var("TOMOGRAPH_GALLERY").unwrap();
-    let maps = [
+    let mut maps = vec![
         ("28", samples::map(28)),
         ("2", samples::map(2)),
         ("126", samples::map(126)),
@@ -17,6 +18,9 @@ fn gallery() {
         ("experts", samples::map_with_experts(16)),
         ("hostile", samples::hostile()),
     ];
+    if let Ok(path) = std::env::var("TOMOGRAPH_GALLERY_MAP") {
+        maps.push(("own", tomo_map::read_json(&fs::read(path).unwrap()).unwrap()));
+    }
     for (name, map) in maps {
         for (at, column) in map.columns.iter().enumerate() {
             for format in FORMATS {
