@@ -57,12 +57,19 @@ pub(super) fn scan_with_progress(request: &Request, context: &mut Context<'_>) -
 pub(super) fn summary(map: &Map, folder: &Path, context: &mut Context<'_>) -> anyhow::Result<Exit> {
     let seconds = numbers::seconds(map.provenance.seconds);
     let out = &mut context.streams.out;
-    writeln!(out, "\n{} metrics of {} cells in {seconds}", map.columns.len(), map.grid.cells.len())?;
-    writeln!(out, "  {}  everything, to point at and click", folder.join("report.html").display())?;
-    writeln!(out, "  {}    in words", folder.join("report.md").display())?;
-    writeln!(out, "  {}    the numbers; tomograph show draws them again", folder.join("map.json").display())?;
+    let metrics = if map.columns.len() == 1 { "metric" } else { "metrics" };
+    writeln!(out, "\n{} {metrics} of {} cells in {seconds}", map.columns.len(), map.grid.cells.len())?;
+    let written = [
+        ("report.html", "everything, to point at and click"),
+        ("report.md", "in words"),
+        ("map.json", "the numbers; tomograph show draws them again"),
+    ];
+    let width = written.iter().map(|(name, _)| folder.join(name).display().to_string().len()).max().unwrap_or(0);
+    for (name, what) in written {
+        writeln!(out, "  {:width$}  {what}", folder.join(name).display().to_string())?;
+    }
     if map.columns.len() > 1 {
-        writeln!(out, "  tomograph show {} --metric ID    another metric", folder.display())?;
+        writeln!(out, "another metric: tomograph show {} --metric ID", folder.display())?;
     }
     if scan::is_partial(&map.columns) {
         writeln!(context.streams.err, "interrupted: what was not reached is marked as not measured")?;
