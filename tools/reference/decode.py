@@ -71,8 +71,9 @@ def main():
         ("F64", doubles.view(np.uint8), torch.float64),
     ]:
         tensors[f"{name}.blocks"], tensors[f"{name}.values"] = torch_values(raw, dtype)
-    versions = {package: version(package) for package in ("gguf", "numpy", "torch", "safetensors")}
-    save_file(tensors, OUT, {"script": "tools/reference/decode.py", "seed": str(SEED), **versions})
+    versions = ", ".join(f"{package} {version(package)}" for package in ("gguf", "numpy", "torch", "safetensors"))
+    # One entry: the library writes several in a random order, and the file would differ from run to run.
+    save_file(tensors, OUT, {"made by": f"tools/reference/decode.py, seed {SEED}, {versions}"})
 
 
 if __name__ == "__main__":

@@ -105,9 +105,9 @@ CASES = {
     "phi3": case(
         "phi3",
         lambda: t.Phi3Config(**base(
-            sliding_window=5, original_max_position_embeddings=32,
+            hidden_size=48, intermediate_size=44, sliding_window=5, original_max_position_embeddings=32,
             rope_parameters={
-                "rope_type": "longrope", "rope_theta": 5000.0, "partial_rotary_factor": 1.0,
+                "rope_type": "longrope", "rope_theta": 5000.0, "partial_rotary_factor": 0.75,
                 "short_factor": [1.0, 1.1, 1.2], "long_factor": [2.0, 2.5, 3.0], "original_max_position_embeddings": 32,
             },
         )),

@@ -21,11 +21,16 @@ const FAULT_AROUND_BYTES: usize = 64 << 10;
 /// Finer than any page size, so nothing is lost by rounding the end of a range up to it; the kernel rounds further.
 const SMALLEST_PAGE: usize = 4 << 10;
 
+/// An error of the system, with the hint that most of them need.
+pub(crate) fn unreadable(path: &Path, cause: std::io::Error) -> Error {
+    Error::io(path, cause).hint("check that it is there and that you may read it, links included")
+}
+
 impl Backing {
     /// Maps a regular file that is not empty.
     pub(crate) fn map(path: &Path) -> Result<Self, Error> {
         // Looked at before it is opened: opening a pipe would wait for somebody to write to it.
-        let found = std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
+        let found = std::fs::metadata(path).map_err(|e| unreadable(path, e))?;
         if !found.is_file() {
             let kind = if found.is_dir() { "a folder" } else { "a device, pipe or socket" };
             return Err(Error::new(ErrorKind::Io, "this is not a file")
@@ -41,11 +46,11 @@ impl Backing {
                 .found("0 bytes")
                 .hint("the download or copy has failed; fetch the file again"));
         }
-        let file = File::open(path).map_err(|e| Error::io(path, e))?;
+        let file = File::open(path).map_err(|e| unreadable(path, e))?;
         // SAFETY: the map is read-only and only ever read as bytes. Another process that changes the file can change
         // those bytes (every parser copies what it has checked) or, by truncating it, end this process with a signal:
         // SECURITY.md says so.
-        let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io(path, e))?;
+        let map = unsafe { Mmap::map(&file) }.map_err(|e| unreadable(path, e))?;
         Ok(Self::Mapped(map))
     }
 

@@ -128,14 +128,16 @@ impl Source for Checkpoint {
             return Err(here(
                 Error::new(ErrorKind::Missing, "the range is not in the tensor")
                     .expected(format!("multiples of {block} from 0 to {}", info.numel()))
-                    .found(format!("{} to {}", range.start, range.end)),
+                    .found(format!("{} to {}", range.start, range.end))
+                    .hint("a range starts and ends on whole blocks of the tensor's type"),
             ));
         };
         if out.len() as u64 != range.end - range.start {
             return Err(here(
                 Error::new(ErrorKind::Missing, "the output has another length than the range")
                     .expected(format!("{} elements", range.end - range.start))
-                    .found(format!("{}", out.len())),
+                    .found(format!("{}", out.len()))
+                    .hint("give an output as long as the range"),
             ));
         }
         backing.prefetch(bytes.clone());
@@ -152,6 +154,13 @@ impl Source for Checkpoint {
 
     fn digest(&self) -> Result<String, Error> {
         let mut digest = TensorDigest::new(self.tensors.len());
+        // All asked for at once, so that a disk can bring them in the order it likes.
+        for (index, place) in self.places.iter().enumerate() {
+            for piece in digest.pieces(index, place.bytes.len()) {
+                let start = place.bytes.start + piece.start;
+                self.files[place.part].1.prefetch(start..start + piece.len());
+            }
+        }
         for (info, place) in self.tensors.iter().zip(&self.places) {
             let backing = &self.files[place.part].1;
             digest.add(info, &backing.bytes()[place.bytes.clone()]);

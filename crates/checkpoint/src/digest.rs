@@ -1,5 +1,7 @@
 //! A digest that identifies a checkpoint without reading all of it.
 
+use std::ops::Range;
+
 use blake3::Hasher;
 
 use crate::{Config, MetaValue, TensorInfo};
@@ -31,34 +33,35 @@ impl TensorDigest {
         Self { hasher, pieces_per_tensor, every, seen: 0 }
     }
 
+    /// The parts of a tensor of `length` bytes, the `index`-th by name, that are read: all of a small tensor; of a large one
+    /// its first, its last and evenly spaced pieces; nothing of a tensor that is passed over.
+    pub(crate) fn pieces(&self, index: usize, length: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        let is_whole = length <= self.pieces_per_tensor * PIECE_BYTES;
+        let (count, size) = if is_whole { (1, length) } else { (self.pieces_per_tensor, PIECE_BYTES) };
+        let count = if index.is_multiple_of(self.every) { count } else { 0 };
+        let last_start = length - size;
+        (0..count).map(move |piece| {
+            // In u128 because a tensor's bytes times a small count may pass 2^64.
+            let start = (last_start as u128 * piece as u128 / (count - 1).max(1) as u128) as usize;
+            start..start + size
+        })
+    }
+
     pub(crate) fn add(&mut self, info: &TensorInfo, bytes: &[u8]) {
+        let pieces = self.pieces(self.seen, bytes.len());
         let hasher = &mut self.hasher;
         text(hasher, &info.name);
         text(hasher, info.dtype.name());
         number(hasher, info.shape.len() as u64);
         info.shape.iter().for_each(|&dim| number(hasher, dim));
-        if self.seen.is_multiple_of(self.every) {
-            sample(hasher, bytes, self.pieces_per_tensor);
+        for piece in pieces {
+            hasher.update(&bytes[piece]);
         }
         self.seen += 1;
     }
 
     pub(crate) fn finish(self) -> String {
         self.hasher.finalize().to_hex().to_string()
-    }
-}
-
-/// All bytes of a small tensor; of a large one its first, its last and evenly spaced pieces.
-fn sample(hasher: &mut Hasher, bytes: &[u8], pieces: usize) {
-    if bytes.len() <= pieces * PIECE_BYTES {
-        hasher.update(bytes);
-        return;
-    }
-    let last_start = bytes.len() - PIECE_BYTES;
-    for piece in 0..pieces {
-        // In u128 because a tensor's bytes times a small count may pass 2^64.
-        let start = (last_start as u128 * piece as u128 / (pieces - 1) as u128) as usize;
-        hasher.update(&bytes[start..start + PIECE_BYTES]);
     }
 }
 

@@ -25,9 +25,29 @@ pub(crate) struct Placed {
     pub(crate) offset: u64,
 }
 
+/// Characters that drive a terminal, reorder text, hide, or open a tag in HTML. Printing code escapes them as well; names
+/// that have them are refused here because no tool writes such names.
+pub(crate) fn is_hostile(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '<' | '>' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
 /// Checks name, shape and type of one tensor and computes its bytes.
 pub(crate) fn describe(name: String, dtype: DType, shape: Vec<u64>) -> Result<TensorInfo, Error> {
     let shown = || format!("{dtype} {shape:?}");
+    if name.is_empty() {
+        return Err(Error::new(ErrorKind::Malformed, "a tensor name is empty")
+            .expected("a name")
+            .found(shown())
+            .hint("the file is damaged or was not made by a known tool"));
+    }
+    if name.contains(is_hostile) {
+        return Err(Error::new(ErrorKind::Malformed, "a name has characters that tensor names do not have")
+            .in_tensor(&name)
+            .expected("no control characters, no invisible characters, no < and >")
+            .found("at least one of them")
+            .hint("the file was made to mislead whoever prints its names; do not trust it"));
+    }
     if name.len() > MAX_NAME_BYTES {
         return Err(Error::new(ErrorKind::Malformed, "tensor name is too long")
             .in_tensor(&name)

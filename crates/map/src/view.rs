@@ -220,8 +220,7 @@ fn average(group: &[(&Cell, &crate::Score)]) -> Place {
         return Place::missing(absence, score.reason().unwrap_or("no reason was given"));
     };
     let count = known.len();
-    // Divided before it is added: a sum of large scores may overflow, a mean may not.
-    let value = if count == 1 { known[0].2 } else { known.iter().map(|(_, _, v)| v / count as f64).sum() };
+    let value = crate::stats::mean(&known.iter().map(|(_, _, v)| *v).collect::<Vec<_>>());
     Place::Value(Reading {
         value,
         interval: if group.len() == 1 { score.interval() } else { None },

@@ -191,6 +191,25 @@ mod tests {
         }
     }
 
+    /// `E tr(W^T W) = m n` and `E tr((W^T W)^2) = m n (m + n + 1)` for standard normal entries.
+    #[test]
+    fn moments_of_small_draws_are_those_of_wishart_matrices() {
+        for (long, short) in [(1, 1), (3, 2), (4, 4), (9, 3)] {
+            let mut rng = ChaCha12Rng::seed_from_u64(5);
+            let (mut first, mut second) = (0.0, 0.0);
+            let count = 20_000;
+            for _ in 0..count {
+                let values = random_singular_values(long, short, &mut rng);
+                first += values.iter().map(|s| s.powi(2)).sum::<f64>() / f64::from(count);
+                second += values.iter().map(|s| s.powi(4)).sum::<f64>() / f64::from(count);
+            }
+            let numel = (long * short) as f64;
+            assert!((first / numel - 1.0).abs() < 0.04, "{long}x{short}: {first}");
+            let expected = numel * (long + short + 1) as f64;
+            assert!((second / expected - 1.0).abs() < 0.08, "{long}x{short}: {second} {expected}");
+        }
+    }
+
     #[test]
     fn baselines_are_kept_and_damage_is_drawn_anew() {
         let directory = tempfile::tempdir().unwrap();
@@ -205,6 +224,9 @@ mod tests {
             fs::write(&path, damage).unwrap();
             assert_eq!(Baselines::new(3, Some(directory.path())).of_shape(50, 20), &fresh);
         }
+        let other_seed = Baselines::new(4, None).of_shape(20, 50).clone();
+        fs::write(&path, serde_json::to_vec(&other_seed).unwrap()).unwrap();
+        assert_eq!(Baselines::new(3, Some(directory.path())).of_shape(50, 20), &fresh, "a file under a wrong name");
         assert_eq!(Baselines::new(3, None).of_shape(20, 50), &fresh, "the same seed gives the same bits");
         assert_ne!(Baselines::new(4, None).of_shape(20, 50), &fresh);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "no temporary file is left");

@@ -36,6 +36,7 @@ mod names;
 mod open;
 mod overrides;
 mod pattern;
+mod place;
 mod resolve;
 
 pub use arch::FAMILIES;

@@ -57,66 +57,55 @@ fn load_rope_pairs(source: &dyn Source, cell: &CellSource, head_dim: u64, out: &
 
 /// Input features that are decoded together before they are written out as columns: 64 floats are four cache lines of
 /// each output row, and a strip of a few thousand outputs still fits a second-level cache.
-const STRIP: u64 = 64;
+const STRIP: usize = 64;
 
 /// The tensor is `[in, total]` and the cell some of its columns.
+///
+/// Whole rows are decoded, also when the cell has a third of their columns: one long call costs less than many short
+/// ones, and a quantized block could not be entered in its middle anyway.
 fn load_transposed(
     source: &dyn Source,
     cell: &CellSource,
     tensor: &TensorInfo,
     out: &mut [f32],
 ) -> Result<(), ModelError> {
+    let storage = cell.storage;
     let total = tensor.shape.last().copied().unwrap_or(0);
-    let (length, inputs) = (to_usize(cell, cell.storage.length)?, to_usize(cell, cell.in_features)?);
-    // A quantized block cannot be entered in its middle: then whole rows are decoded and only the columns taken.
-    let block = tensor.dtype.block_elements() as u64;
-    let aligned = [total, cell.storage.start, cell.storage.stride, cell.storage.length].iter().all(|n| n % block == 0);
-    for (run, out) in out.chunks_exact_mut(length * inputs).enumerate() {
-        let first = cell.storage.start + run as u64 * cell.storage.stride;
-        let (from, width, skip) = if aligned { (first, cell.storage.length, 0) } else { (0, total, first) };
-        let (wide, skip) = (to_usize(cell, width)?, to_usize(cell, skip)?);
-        let mut strip = vec![0.0; wide * to_usize(cell, STRIP.min(cell.in_features))?];
-        let mut input = 0;
-        while input < cell.in_features {
-            let height = STRIP.min(cell.in_features - input);
-            let rows = &mut strip[..wide * to_usize(cell, height)?];
-            decode_strip(source, cell, total, input, from..from + width, rows)?;
-            transpose_into(rows, wide, skip, &mut out[to_usize(cell, input)?..], inputs, length);
-            input += height;
+    let (wide, inputs) = (to_usize(cell, total)?, to_usize(cell, cell.in_features)?);
+    let (start, length) = (to_usize(cell, storage.start)?, to_usize(cell, storage.length)?);
+    let stride = to_usize(cell, storage.stride)?;
+    let mut strip = vec![0.0; wide * inputs.min(STRIP)];
+    for input in (0..inputs).step_by(STRIP) {
+        let rows = &mut strip[..wide * STRIP.min(inputs - input)];
+        let first = input as u64 * total;
+        source.decode(&cell.tensor, first..first + rows.len() as u64, rows)?;
+        for (run, out) in out.chunks_exact_mut(length * inputs).enumerate() {
+            transpose_into(rows, wide, start + run * stride, &mut out[input..], inputs, length);
         }
     }
     Ok(())
 }
 
-/// Decodes columns `columns` of tensor rows from `row` on into `strip`, in one go when the rows are contiguous.
-fn decode_strip(
-    source: &dyn Source,
-    cell: &CellSource,
-    total: u64,
-    row: u64,
-    columns: std::ops::Range<u64>,
-    strip: &mut [f32],
-) -> Result<(), ModelError> {
-    let wide = to_usize(cell, columns.end - columns.start)?;
-    if columns == (0..total) {
-        let start = row * total;
-        source.decode(&cell.tensor, start..start + strip.len() as u64, strip)?;
-        return Ok(());
-    }
-    for (index, line) in strip.chunks_exact_mut(wide).enumerate() {
-        let start = (row + index as u64) * total;
-        source.decode(&cell.tensor, start + columns.start..start + columns.end, line)?;
-    }
-    Ok(())
-}
+/// Columns of a strip that are turned together: a cache line of each row.
+const TILE: usize = 16;
 
 /// Writes columns `skip..skip + length` of `strip` (rows of `wide`) as rows of `out`, which are `stride` apart.
+///
+/// Columns of a strip are often a multiple of 1 kB apart and would fight for the same cache sets, so a tile goes through
+/// a buffer of its own: whole lines are read, whole runs are written.
 fn transpose_into(strip: &[f32], wide: usize, skip: usize, out: &mut [f32], stride: usize, length: usize) {
+    let mut tile = [[0.0_f32; STRIP]; TILE];
     let height = strip.len() / wide;
-    for column in 0..length {
-        let line = &mut out[column * stride..column * stride + height];
-        for (value, row) in line.iter_mut().zip(strip.chunks_exact(wide)) {
-            *value = row[skip + column];
+    for column in (0..length).step_by(TILE) {
+        let columns = TILE.min(length - column);
+        for (index, row) in strip.chunks_exact(wide).enumerate() {
+            let line = &row[skip + column..skip + column + columns];
+            for (turned, value) in tile.iter_mut().zip(line) {
+                turned[index] = *value;
+            }
+        }
+        for (turned, at) in tile.iter().zip(column..column + columns) {
+            out[at * stride..at * stride + height].copy_from_slice(&turned[..height]);
         }
     }
 }

@@ -17,7 +17,8 @@ use crate::model::{Model, OpenOptions, OtherTensor};
 use crate::names::TOWERS;
 use crate::overrides::cells_from_overrides;
 use crate::pattern::numbers_from_name;
-use crate::resolve::{CONVERT, Resolver, check_dtype};
+use crate::place::check_dtype;
+use crate::resolve::{CONVERT, Resolver};
 
 /// Everything that was found out about a checkpoint.
 struct Findings {

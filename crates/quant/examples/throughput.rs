@@ -3,7 +3,7 @@
 //!
 //! `cargo run --release -p tomo-quant --example throughput [WEIGHTS.f32 CELLS.index]`; the index has a line
 //! `layer component rows cols first_value dtype` per matrix. Without files: random matrices of SmolLM2's shapes.
-#![allow(clippy::print_stdout, reason = "a benchmark program talks to its user")]
+#![allow(clippy::print_stdout, clippy::expect_used, reason = "a benchmark program talks to its user")]
 
 use std::error::Error;
 use std::sync::atomic::{AtomicUsize, Ordering};

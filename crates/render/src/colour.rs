@@ -15,7 +15,7 @@ impl Rgb {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Palette {
     /// Blue - white - orange, the dress of the figure this project grew from. White is the score's natural middle if it
-    /// has one, the median of the shown cells otherwise, and the bar names which. Each arm is even in OKLab.
+    /// has one, the median of the shown cells otherwise, and the picture names which. Each arm is even in OKLab.
     #[default]
     Figure,
     /// Viridis, perceptually uniform from low to high. For a score with no natural middle it makes no claim about one.
@@ -103,8 +103,11 @@ pub struct Scale {
     pub low: f64,
     /// Number at the high end of the bar.
     pub high: f64,
-    /// Number drawn white, for a diverging table; equal distances from it are equally strong colours.
+    /// Number drawn white, for a diverging table.
     pub middle: Option<f64>,
+    /// Whether `middle` is the score's own: then equal distances from it are equally strong colours. A median means
+    /// nothing in itself, so on either side of it the colours span what is there.
+    pub natural: bool,
     /// Numbers below `low`.
     pub below: usize,
     /// Numbers above `high`.
@@ -138,6 +141,7 @@ impl Scale {
             low,
             high,
             middle,
+            natural: natural_middle.is_some(),
             below: sorted.iter().filter(|v| **v < low).count(),
             above: sorted.iter().filter(|v| **v > high).count(),
         })
@@ -148,7 +152,9 @@ impl Scale {
         let value = value.clamp(self.low, self.high);
         let at = match self.middle {
             Some(middle) => {
-                let reach = (self.high - middle).max(middle - self.low);
+                let (above, below) = (self.high - middle, middle - self.low);
+                let side = if value < middle { below } else { above };
+                let reach = if self.natural { above.max(below) } else { side };
                 if reach > 0.0 { 0.5 + 0.5 * (value - middle) / reach } else { 0.5 }
             }
             None if self.high > self.low => (value - self.low) / (self.high - self.low),
@@ -177,6 +183,12 @@ mod tests {
         assert_eq!(127 - s.step(-1.0), s.step(1.0) - 127);
         let Rgb(r, g, b) = Ramp::Diverging.table()[127];
         assert!(r > 240 && g > 240 && b > 240);
+    }
+
+    #[test]
+    fn both_sides_of_a_median_use_their_whole_arm() {
+        let s = Scale::from_values(&[1.0, 2.0, 10.0], None, Palette::Figure, Span::Full).unwrap();
+        assert_eq!([1.0, 2.0, 6.0, 10.0].map(|v| s.step(v)), [0, 127, 191, 254]);
     }
 
     #[test]

@@ -1,4 +1,5 @@
 use crate::colour::Rgb;
+use crate::escape;
 use crate::font::{self, Weight};
 use crate::scene::{Bar, Scene};
 
@@ -132,7 +133,7 @@ const HATCH_STEP: f64 = 5.0;
 
 const MARGIN: f64 = 16.0;
 const LEFT: f64 = 58.0;
-const CELL_WIDTH: f64 = 47.0;
+const CELL_WIDTH: f64 = 50.0;
 const LABEL: f64 = 9.0;
 const NOTE: f64 = 8.0;
 const BAR_WIDTH: f64 = 15.0;
@@ -158,14 +159,14 @@ impl Page {
         pen.axes(scene, grid, row_height);
         if let Some(bar) = &scene.bar {
             // A bar shorter than this cannot carry its numbers; two layers are not that tall.
-            let height = grid.h.clamp(120.0, 434.0);
+            let height = grid.h.max(120.0);
             pen.bar(bar, Rect { x: grid.x + grid.w + BAR_GAP, y: grid.y, w: BAR_WIDTH, h: height }, tick_width);
             pen.y = pen.y.max(grid.y + height + 14.0);
         }
         pen.foot(scene);
         let mut description = scene.subtitle.clone();
         description.extend(scene.missing.clone());
-        description.extend(scene.notes.iter().cloned());
+        description.extend(scene.foot(true).map(str::to_owned));
         Self {
             width,
             height: (pen.y + MARGIN - 6.0).ceil(),
@@ -279,13 +280,17 @@ impl Pen {
             let y = area.y + area.h * (1.0 - position);
             self.items.push(Item::Line(area.x, y, right, y, FRAME));
         }
-        let mut size = LABEL;
-        while size > 5.0 && font::width(&bar.label, size, Weight::Regular) > area.h {
+        let (mut label, mut size) = (bar.label.clone(), LABEL);
+        while size > 6.0 && font::width(&label, size, Weight::Regular) > area.h {
             size -= 0.5;
+        }
+        // The title says it in full.
+        while font::width(&label, size, Weight::Regular) > area.h && label.chars().count() > 4 {
+            label = escape::plain(&label, label.chars().count() - 2);
         }
         let x = right + 8.0 + tick_width + 8.0 + LABEL * 0.76;
         let beside = (x, area.y + area.h / 2.0);
-        self.text(Text { upwards: true, ..Text::new(&bar.label, beside, size, Anchor::Middle) });
+        self.text(Text { upwards: true, ..Text::new(&label, beside, size, Anchor::Middle) });
     }
 
     fn foot(&mut self, scene: &Scene) {
@@ -302,7 +307,7 @@ impl Pen {
             }
             self.y += 2.0;
         }
-        for note in &scene.notes {
+        for note in scene.foot(true) {
             self.y += 2.0;
             self.lines(note, NOTE, Weight::Regular, SOFT);
         }

@@ -61,6 +61,10 @@ pub struct Scene {
     pub missing: Option<String>,
     /// What the reader must know, most important first.
     pub notes: Vec<String>,
+    /// What the colours span; `None` when no cell has a value.
+    pub colours: Option<String>,
+    /// Digest, seed and version behind the numbers.
+    pub provenance: String,
 }
 
 /// One cell of a scene.
@@ -118,16 +122,30 @@ impl Scene {
             ticks: ticks(&rows),
             cells: cells.collect(),
             missing: words::missing(view),
-            notes: words::notes(picture, scale.as_ref()),
+            notes: words::notes(picture),
+            colours: scale.as_ref().map(|s| words::colours(view, s)),
             bar: scale.map(|s| bar(words::title(view), s, &table)),
+            provenance: words::provenance(picture),
             rows,
         }
+    }
+
+    /// The lines at the foot of a picture, most important first; those about colours only where there are colours.
+    pub fn foot(&self, coloured: bool) -> impl Iterator<Item = &str> {
+        let colours = self.colours.iter().filter(move |_| coloured);
+        self.notes.iter().chain(colours).chain([&self.provenance]).map(String::as_str).filter(|l| !l.is_empty())
     }
 
     /// The cell of a row (counted from the top) and column.
     pub fn cell(&self, row: usize, column: usize) -> Option<&Cell> {
         self.cells.get(row * self.columns.len() + column)
     }
+}
+
+/// The layers that are labelled in a picture of `layers` layers, from 0.
+pub(crate) fn labelled_layers(layers: u32) -> Vec<u32> {
+    let rows: Vec<u32> = (0..layers).collect();
+    ticks(&rows).into_iter().filter_map(|at| rows.get(at).copied()).collect()
 }
 
 /// Every layer up to 8; above that every 3rd or 4th (whichever meets the last one better) and the last.
@@ -141,7 +159,7 @@ fn ticks(rows: &[u32]) -> Vec<usize> {
         _ => 4,
     };
     // A tick right beside the last one would be printed over it.
-    let labelled = |layer: u32| layer == last || (layer % step == 0 && (last - layer) * 2 >= step);
+    let labelled = |layer: u32| layer == last || (layer.is_multiple_of(step) && (last - layer) * 2 >= step);
     (0..rows.len()).filter(|i| labelled(rows[*i])).collect()
 }
 

@@ -45,16 +45,19 @@ pub(crate) fn missing(view: &View) -> Option<String> {
             None => reasons.push((reason, 1)),
         }
     }
-    let all: usize = reasons.iter().map(|r| r.1).sum();
-    let (why, of_them) = reasons.iter().max_by_key(|r| r.1)?;
-    let others =
-        if reasons.len() > 1 { format!(" ({of_them} of them; the others in the table)") } else { String::new() };
-    let cells = if all == 1 { "cell" } else { "cells" };
-    Some(format!("no value in {all} {cells}: {}{others}", escape::plain(why, 160)))
+    reasons.sort_by_key(|r| std::cmp::Reverse(r.1));
+    let cells = |n: usize| if n == 1 { "1 cell".to_owned() } else { format!("{n} cells") };
+    let mut named: Vec<String> =
+        reasons.iter().take(3).map(|(why, n)| format!("{} ({})", escape::plain(why, 160), cells(*n))).collect();
+    let rest: usize = reasons.iter().skip(3).map(|r| r.1).sum();
+    if rest > 0 {
+        named.push(format!("other reasons ({})", cells(rest)));
+    }
+    (!named.is_empty()).then(|| format!("no value: {}", named.join("; ")))
 }
 
 /// What the reader must know, most important first.
-pub(crate) fn notes(picture: &Picture<'_>, scale: Option<&Scale>) -> Vec<String> {
+pub(crate) fn notes(picture: &Picture<'_>) -> Vec<String> {
     let (view, m) = (picture.view, &picture.view.info);
     let mut notes = vec![joined_sentences(&[&m.summary, reading_direction(m)])];
     if m.proxy {
@@ -64,8 +67,6 @@ pub(crate) fn notes(picture: &Picture<'_>, scale: Option<&Scale>) -> Vec<String>
         notes.push(format!("Caveat: {}", sentence(&m.caveat)));
     }
     notes.extend(view.notes.iter().map(|n| capitalised(&sentence(n))));
-    notes.extend(scale.map(|s| colours(view, s)));
-    notes.push(provenance(picture));
     notes.retain(|n| !n.is_empty());
     notes
 }
@@ -78,29 +79,35 @@ fn reading_direction(info: &MetricInfo) -> &'static str {
     }
 }
 
-fn colours(view: &View, scale: &Scale) -> String {
+/// What the colours span, how many numbers lie beyond, and what white is.
+pub(crate) fn colours(view: &View, scale: &Scale) -> String {
     let (lowest, highest) = view.extent().unwrap_or_default();
     let n = number::short;
     let beyond = scale.below + scale.above;
     let mut words = if beyond > 0 {
-        let cells = if beyond == 1 {
-            "1 cell beyond has the end colour".into()
-        } else {
-            format!("{beyond} cells beyond have the end colours")
-        };
-        let span = format!("Colours span the 2nd to 98th percentile, {} to {}", n(scale.low), n(scale.high));
-        format!("{span}; {cells} (all numbers: {} to {}).", n(lowest), n(highest))
+        let cells = if beyond == 1 { "1 cell beyond has".into() } else { format!("{beyond} cells beyond have") };
+        format!(
+            "Colours span {} to {}; {cells} the end colours, being outside the 2nd to 98th percentile (all numbers: {} to {}).",
+            n(scale.low),
+            n(scale.high),
+            n(lowest),
+            n(highest)
+        )
     } else {
         format!("Colours span all numbers, {} to {}.", n(lowest), n(highest))
     };
     if let Some(middle) = scale.middle {
-        let what = if view.middle.is_some() { "the natural middle" } else { "the median" };
-        words.push_str(&format!(" White is {what}, {}.", n(middle)));
+        if scale.natural {
+            words.push_str(&format!(" White is the natural middle, {}.", n(middle)));
+        } else {
+            words.push_str(&format!(" White is the median, {}; each side spans its own range.", n(middle)));
+        }
     }
     words
 }
 
-fn provenance(picture: &Picture<'_>) -> String {
+/// What it takes to know this model and scan again.
+pub(crate) fn provenance(picture: &Picture<'_>) -> String {
     let p = picture.provenance();
     let digest = escape::plain(&p.model_digest, 200);
     // Digests may be written `algorithm:hex`; a short stretch of the hex tells models apart in print.

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, PackageId};
 
@@ -131,7 +132,7 @@ const WALLS: &[Wall] = &[
         reason: "nothing but the command line parses arguments, draws progress or gives up on typed errors",
     },
     Wall {
-        rule: Rule::OnlyIn { dependencies: &["ureq", "hf-hub", "reqwest"], allowed: &["tomo-checkpoint"] },
+        rule: Rule::OnlyIn { dependencies: &["ureq", "ring", "hf-hub", "reqwest"], allowed: &["tomo-checkpoint"] },
         reason: "only the hub speaks to a network",
     },
     Wall { rule: Rule::WorkspaceLints, reason: "a crate that does not opt in is not linted at all" },
@@ -172,9 +173,10 @@ struct Workspace {
 impl Workspace {
     fn read() -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let options = ["--offline".to_owned()];
-        let metadata =
-            MetadataCommand::new().manifest_path(root.join("Cargo.toml")).other_options(options).exec().unwrap();
+        // Offline, and for this platform alone: what other platforms need may never have been downloaded.
+        let options = ["--offline".to_owned(), format!("--filter-platform={}", host())];
+        let manifest = root.join("Cargo.toml");
+        let metadata = MetadataCommand::new().manifest_path(manifest).other_options(options).exec().unwrap();
         let crates = metadata.workspace_packages().into_iter().map(|package| {
             let dir = package.manifest_path.parent().unwrap().as_std_path();
             let direct = package.dependencies.iter().filter(|d| d.kind != DependencyKind::Development);
@@ -194,6 +196,13 @@ impl Workspace {
             manifest: fs::read_to_string(root.join("Cargo.toml")).unwrap(),
         }
     }
+}
+
+/// The platform that the compiler runs on.
+fn host() -> String {
+    let version = Command::new("rustc").arg("-vV").output().unwrap().stdout;
+    let version = String::from_utf8(version).unwrap();
+    version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap().to_owned()
 }
 
 fn read_sources(dir: &Path, into: &mut BTreeMap<PathBuf, String>) {

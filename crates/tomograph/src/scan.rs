@@ -85,7 +85,7 @@ impl Progress for Silent {
 /// A file that cannot be read or is damaged, an unknown family, a checkpoint that contradicts its configuration.
 pub fn open(path: &Path, cells: &[CellOverride]) -> anyhow::Result<Model> {
     let source = tomo_checkpoint::open(path)?;
-    Ok(Model::open(source, &OpenOptions { cell_overrides: cells.to_vec(), ..OpenOptions::default() })?)
+    Ok(Model::open(source, &OpenOptions { cell_overrides: cells.to_vec() })?)
 }
 
 /// Opens and scans.

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{gguf, sharded};
-use crate::backing::Backing;
+use crate::backing::{Backing, unreadable};
 use crate::checkpoint::Checkpoint;
 use crate::open::open_safetensors;
 use crate::{Config, Error, ErrorKind, refuse};
@@ -74,10 +74,10 @@ fn several(folder: &Path, found: &[&PathBuf]) -> Error {
 }
 
 fn list(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
+    let entries = std::fs::read_dir(folder).map_err(|e| unreadable(folder, e))?;
     let mut files = Vec::new();
     for entry in entries.take(MAX_FILES) {
-        files.push(entry.map_err(|e| Error::io(folder, e))?.path());
+        files.push(entry.map_err(|e| unreadable(folder, e))?.path());
     }
     files.sort();
     Ok(files)
@@ -89,7 +89,7 @@ pub(crate) fn config_beside(file: &Path) -> Result<Config, Error> {
     match std::fs::symlink_metadata(&path) {
         Ok(_) => {}
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Config::Absent),
-        Err(e) => return Err(Error::io(&path, e)),
+        Err(e) => return Err(unreadable(&path, e)),
     }
     let wrong = |found: String| {
         Error::new(ErrorKind::Malformed, "config.json is not as it should be")

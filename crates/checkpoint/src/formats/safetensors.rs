@@ -6,6 +6,7 @@
 // A silent wrap of a number from a stranger's file is how parsers get exploited.
 #![deny(clippy::as_conversions)]
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
@@ -90,19 +91,20 @@ fn header_bytes(file: &[u8]) -> Result<&[u8], Error> {
     })
 }
 
-struct Entry {
+struct Entry<'a> {
     name: String,
-    stored: Stored,
+    stored: Stored<'a>,
 }
 
 #[derive(Deserialize)]
-struct Stored {
-    dtype: String,
+struct Stored<'a> {
+    #[serde(borrow)]
+    dtype: Cow<'a, str>,
     shape: Dims,
     data_offsets: (u64, u64),
 }
 
-impl Entry {
+impl Entry<'_> {
     fn place(self, data_start: u64) -> Result<Placed, Error> {
         let Stored { dtype: type_name, shape, data_offsets: (begin, end) } = self.stored;
         let known = TYPES.iter().copied().find(|d| d.name() == type_name);
@@ -131,7 +133,7 @@ impl Entry {
     }
 }
 
-fn parse_header(header: &[u8]) -> Result<Vec<Entry>, Error> {
+fn parse_header(header: &[u8]) -> Result<Vec<Entry<'_>>, Error> {
     let mut entries = Vec::new();
     let mut current = None;
     let mut json = serde_json::Deserializer::from_slice(header);
@@ -160,19 +162,19 @@ fn byte_of(header: &[u8], cause: &serde_json::Error) -> u64 {
 }
 
 /// Collects entries in file order, so that a name that occurs twice is seen; `current` is the tensor being read.
-struct Header<'a> {
-    entries: &'a mut Vec<Entry>,
+struct Header<'a, 'de> {
+    entries: &'a mut Vec<Entry<'de>>,
     current: &'a mut Option<String>,
 }
 
-impl<'de> DeserializeSeed<'de> for Header<'_> {
+impl<'de> DeserializeSeed<'de> for Header<'_, 'de> {
     type Value = ();
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
-impl<'de> Visitor<'de> for Header<'_> {
+impl<'de> Visitor<'de> for Header<'_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

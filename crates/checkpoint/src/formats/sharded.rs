@@ -87,12 +87,10 @@ fn read_index(index: &Path) -> Result<BTreeMap<String, Vec<String>>, Error> {
     if map.is_empty() {
         return Err(wrong("no tensors".into()));
     }
-    for names in map.values() {
-        let mut sorted: Vec<&String> = names.iter().collect();
-        sorted.sort_unstable();
-        if let Some(twice) = sorted.iter().zip(sorted.iter().skip(1)).find(|(a, b)| a == b) {
-            return Err(wrong("a tensor twice".into()).in_tensor(twice.0));
-        }
+    let mut all: Vec<&String> = map.values().flatten().collect();
+    all.sort_unstable();
+    if let Some((name, _)) = all.iter().zip(all.iter().skip(1)).find(|(a, b)| a == b) {
+        return Err(wrong("a tensor twice".into()).in_tensor(name));
     }
     Ok(map)
 }

@@ -2,5 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test reports failure")]
 
+mod allocations;
 mod decode;
+mod digest;
+mod hostile;
 mod positive;
+mod round_trip;
+mod samples;

@@ -84,3 +84,77 @@ fn absent_path_suggests_a_neighbour() {
     assert_eq!(error.kind(), ErrorKind::Io);
     assert!(error.to_string().contains("did you mean \"model.gguf\"?"), "{error}");
 }
+
+/// The hub's cache keeps files under `blobs/` and a revision's names as links to them.
+#[cfg(unix)]
+#[test]
+fn links_of_the_hub_cache_are_followed() {
+    use std::os::unix::fs::symlink;
+    let dir = tempfile::tempdir().unwrap();
+    let (blobs, snapshot) = (dir.path().join("blobs"), dir.path().join("snapshots/0123"));
+    std::fs::create_dir(&blobs).unwrap();
+    std::fs::create_dir_all(&snapshot).unwrap();
+    let index = r#"{"weight_map": {"a": "one.safetensors"}}"#;
+    let files = [
+        ("one.safetensors", safetensors_bytes(&[("a", &[5.0])])),
+        ("model.safetensors.index.json", index.into()),
+        ("config.json", br#"{"model_type": "llama"}"#.to_vec()),
+    ];
+    for (i, (name, bytes)) in files.iter().enumerate() {
+        std::fs::write(blobs.join(i.to_string()), bytes).unwrap();
+        symlink(format!("../../blobs/{i}"), snapshot.join(name)).unwrap();
+    }
+    assert_eq!(values(&snapshot, "a"), [5.0]);
+    assert!(matches!(open(&snapshot).unwrap().config(), Config::HuggingFace(_)));
+    assert_eq!(values(&snapshot.join("model.safetensors.index.json"), "a"), [5.0]);
+}
+
+/// Other tools leave more in the folder; transformers reads the single file when there is also an index.
+#[test]
+fn the_one_file_is_found_among_others() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("pytorch_model.bin"), b"\x80\x02.").unwrap();
+    std::fs::write(dir.path().join("tokenizer.json"), b"{}").unwrap();
+    std::fs::write(dir.path().join("other.safetensors"), safetensors_bytes(&[("b", &[1.0])])).unwrap();
+    assert_eq!(values(dir.path(), "b"), [1.0]);
+    std::fs::write(dir.path().join("model.safetensors"), safetensors_bytes(&[("a", &[2.0])])).unwrap();
+    std::fs::write(dir.path().join("model.safetensors.index.json"), "not read").unwrap();
+    assert_eq!(values(dir.path(), "a"), [2.0]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn released_pages_leave_memory() {
+    // What this file's own map holds, so that tests beside this one do not count.
+    let resident = || {
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let own = maps.split_once("released_pages.gguf").unwrap().1;
+        let line = own.lines().find(|l| l.starts_with("Rss:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() << 10
+    };
+    const BYTES: usize = 16 << 20;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("released_pages.gguf");
+    let mut file = Gguf::new();
+    file.tensor("w", DType::F32, &[1, BYTES as u64 / 4], vec![0; BYTES]).unwrap();
+    std::fs::write(&path, file.to_bytes().unwrap()).unwrap();
+    let source = open(&path).unwrap();
+    let n = source.tensors()[0].numel();
+    // Not a multiple of a page, so that ranges end within pages.
+    let mut out = vec![0.0; 50_001];
+    let mut most_resident = |is_released: bool| {
+        let mut most = 0;
+        for start in (0..n).step_by(out.len()) {
+            let range = start..n.min(start + out.len() as u64);
+            source.decode("w", range.clone(), &mut out[..(range.end - start) as usize]).unwrap();
+            if is_released {
+                source.release("w", range);
+            }
+            most = most.max(resident());
+        }
+        most
+    };
+    let (released, kept) = (most_resident(true), most_resident(false));
+    assert!(released <= 1 << 20, "{released} bytes stayed");
+    assert!(kept >= BYTES, "without release all stays, but {kept} bytes did");
+}

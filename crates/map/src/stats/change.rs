@@ -4,7 +4,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::{constant, scaled};
+use super::{constant, mean, scaled};
 
 /// Fewest layers for which a shape is fitted.
 const MIN_LAYERS: usize = 8;
@@ -14,6 +14,8 @@ const MIN_SIDE: usize = 2;
 const PERMUTATIONS: u32 = 1999;
 /// A shape is stated if its corrected p-value is at most this.
 const LEVEL: f64 = 0.01;
+/// Relative differences this small are the arithmetic's, not the model's.
+const ROUNDING: f64 = 1e-12;
 
 /// Two levels: the least-squares fit of one mean to the first `first` values and another to the rest.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -126,13 +128,13 @@ impl Shape {
     }
 }
 
-/// Values scaled and centred, with the sum of their squares; `None` if they do not vary.
+/// Values scaled and centred, with the sum of their squares; `None` if they do not vary beyond rounding.
 fn centred(values: &[f64]) -> Option<(Vec<f64>, f64)> {
     let (unit, _) = scaled(values);
     let mean = unit.iter().sum::<f64>() / unit.len() as f64;
     let centred: Vec<f64> = unit.iter().map(|v| v - mean).collect();
     let squares: f64 = centred.iter().map(|v| v * v).sum();
-    (squares > 0.0).then_some((centred, squares))
+    (squares > unit.len() as f64 * ROUNDING * ROUNDING).then_some((centred, squares))
 }
 
 /// Best split of centred values: length of the first part, and the sum of squares between the parts.
@@ -162,9 +164,7 @@ pub fn split(values: &[f64]) -> Option<Split> {
     }
     let (unit, squares) = centred(values)?;
     let (first, between) = best_split(&unit);
-    let (scaled_values, scale) = scaled(values);
-    let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64 * scale;
-    let (head, tail) = scaled_values.split_at(first);
+    let (head, tail) = values.split_at(first);
     Some(Split { first, before: mean(head), after: mean(tail), explained: (between / squares).clamp(0.0, 1.0) })
 }
 
@@ -176,10 +176,9 @@ pub fn line(positions: &[f64], values: &[f64]) -> Option<Line> {
     let (x, x_squares) = centred(positions)?;
     let (y, y_squares) = centred(values)?;
     let products: f64 = x.iter().zip(&y).map(|(x, y)| x * y).sum();
-    let (unit, scale) = scaled(values);
-    let mean = unit.iter().sum::<f64>() / unit.len() as f64;
-    let slope = products / x_squares;
-    let at = |x: f64| (mean + slope * x) * scale;
+    let (_, scale) = scaled(values);
+    let (middle, slope) = (mean(values), products / x_squares);
+    let at = |x: f64| middle + slope * x * scale;
     let explained = (products * products / (x_squares * y_squares)).clamp(0.0, 1.0);
     Some(Line { start: at(*x.first()?), end: at(*x.last()?), explained })
 }

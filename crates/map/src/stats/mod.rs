@@ -18,6 +18,18 @@ pub(crate) fn scaled(values: &[f64]) -> (Vec<f64>, f64) {
     (values.iter().map(|v| v / scale).collect(), scale)
 }
 
+/// Mean of at least one value; finite.
+pub(crate) fn mean(values: &[f64]) -> f64 {
+    let n = values.len() as f64;
+    let sum: f64 = values.iter().sum();
+    if sum.is_finite() {
+        return sum / n;
+    }
+    // Divided first only where the sum would overflow: it costs a rounding for each value, which may still add up to
+    // more than the largest number.
+    values.iter().map(|v| v / n).sum::<f64>().clamp(-f64::MAX, f64::MAX)
+}
+
 /// True if all values are equal, or there is at most one.
 pub(crate) fn constant(values: &[f64]) -> bool {
     values.windows(2).all(|pair| pair[0] == pair[1])

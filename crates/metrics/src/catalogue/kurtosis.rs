@@ -44,11 +44,7 @@ pub(crate) static METRIC: Metric = Metric {
         caveat: Cow::Borrowed("A single weight can decide the number."),
     },
     source: include_str!("kurtosis.rs"),
-    kind: Kind::Weights {
-        needs: Needs { moments: true, entries: true, ..Needs::NONE },
-        score,
-        null: None,
-    },
+    kind: Kind::Weights { needs: Needs { moments: true, entries: true, ..Needs::NONE }, score, null: None },
 };
 
 fn score(facts: &Facts<'_>, _: &Options) -> Score {

@@ -48,11 +48,7 @@ pub(crate) static METRIC: Metric = Metric {
         caveat: Cow::Borrowed("Counts outliers without seeing how far out they are."),
     },
     source: include_str!("outlier_share.rs"),
-    kind: Kind::Weights {
-        needs: Needs { moments: true, entries: true, ..Needs::NONE },
-        score,
-        null: None,
-    },
+    kind: Kind::Weights { needs: Needs { moments: true, entries: true, ..Needs::NONE }, score, null: None },
 };
 
 fn score(facts: &Facts<'_>, _: &Options) -> Score {

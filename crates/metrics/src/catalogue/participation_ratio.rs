@@ -53,7 +53,8 @@ fn score(facts: &Facts<'_>, _: &Options) -> Score {
         [top, ..] if *top == 0.0 => zero_matrix(),
         sigma @ [top, ..] => {
             // Relative to the largest, so that no fourth power overflows or vanishes.
-            let (sum, squares) = sigma.iter().map(|s| (s / top) * (s / top)).fold((0.0, 0.0), |(a, b), l| (a + l, b + l * l));
+            let (sum, squares) =
+                sigma.iter().map(|s| (s / top) * (s / top)).fold((0.0, 0.0), |(a, b), l| (a + l, b + l * l));
             Score::from_value(sum * sum / squares)
         }
     }

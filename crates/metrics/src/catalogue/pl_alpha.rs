@@ -43,7 +43,9 @@ pub(crate) static METRIC: Metric = Metric {
     info: MetricInfo {
         id: Cow::Borrowed("pl-alpha"),
         title: Cow::Borrowed("Power-law exponent"),
-        summary: Cow::Borrowed("Exponent of the power law that best fits the tail of the spectrum (WeightWatcher's alpha)"),
+        summary: Cow::Borrowed(
+            "Exponent of the power law that best fits the tail of the spectrum (WeightWatcher's alpha)",
+        ),
         unit: Cow::Borrowed("exponent"),
         family: Cow::Borrowed("spectrum"),
         meaning: Meaning::Structure,

@@ -11,6 +11,8 @@
 //! are returned as exact zeros. An SVD of W itself would keep them; nothing in the catalogue can see the difference:
 //! a share of 1e-7 moves an effective rank by less than 1e-5, and power laws are fitted far above.
 
+mod band;
+mod bulge;
 mod gram;
 mod tridiagonal;
 
@@ -21,6 +23,10 @@ use faer::{Mat, MatMut};
 
 use crate::Matrix;
 pub(crate) use tridiagonal::eigenvalues;
+
+/// Order from which the reduction goes through a band: below, the matrix stays in the cache of one core, where the one-stage
+/// reduction is as fast.
+const BAND_FROM: usize = 1024;
 
 /// Buffers of one worker, grown to the largest matrix it has seen and used again for the next.
 #[derive(Default)]
@@ -40,7 +46,8 @@ impl Workspace {
     pub fn bytes(rows: usize, cols: usize) -> u64 {
         let (rank, long) = (rows.min(cols) as u64, rows.max(cols) as u64);
         let block = rank * long.min(gram::block_depth(rank as usize) as u64);
-        8 * (rank * rank + block)
+        let band = if rank >= BAND_FROM as u64 { band::extra_bytes(rank as usize) } else { 0 };
+        8 * (rank * rank + block) + band
     }
 }
 
@@ -51,7 +58,8 @@ pub(crate) fn singular_values(matrix: Matrix<'_>, workspace: &mut Workspace, thr
     let par = if threads > 1 { Par::rayon(threads) } else { Par::Seq };
     gram_only(matrix, workspace, par);
     let gram = &mut workspace.gram;
-    let (mut diagonal, mut off_diagonal) = tridiagonalise(gram, rank, par);
+    let reduce = if rank >= BAND_FROM { band::tridiagonalise } else { tridiagonalise };
+    let (mut diagonal, mut off_diagonal) = reduce(gram, rank, par);
     if eigenvalues(&mut diagonal, &mut off_diagonal).is_none() {
         return Vec::new();
     }

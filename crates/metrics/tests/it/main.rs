@@ -1,5 +1,11 @@
-//! Tests of the metrics: planted matrices, equations over the registry, values computed elsewhere.
+//! Tests of the metrics: planted matrices, equations over the registry, values computed elsewhere, the runner.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
+
+mod conformance;
 mod linear;
 mod planted;
+mod power_law;
+mod runner;
+mod selection;
 mod support;

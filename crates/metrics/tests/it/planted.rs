@@ -129,3 +129,20 @@ fn a_pareto_spectrum_recovers_its_exponent() {
         assert_close(weights.value("pl-alpha-hill") - 1.0, alpha - 1.0, 0.05);
     }
 }
+
+/// By hand: quartiles 4 and 2.1, beta 1/4, threshold 1.9 / 1.349 * 1.5 = 2.1127: 10 + 4 + 3 against 2.1 + 1.
+#[test]
+fn spectrum_snr_by_hand() {
+    let score = |sigma: [f64; 5]| {
+        let facts = tomo_metrics::Facts::from_spectrum(5, 20, sigma.to_vec());
+        crate::support::score_of(crate::support::metric("spectrum-snr"), &facts)
+    };
+    assert_close(score([10.0, 4.0, 3.0, 2.1, 1.0]).value().unwrap(), 17.0 / 3.1 / 10.0, 1e-14);
+    // All equal: the threshold is 0, nothing is at or below it, and the lower sum counts as 1.
+    assert_close(score([2.0; 5]).value().unwrap(), 5.0, 1e-14);
+    // Three zeros: quartiles 1 and 0, threshold 1.11: 10 against 1.
+    assert_close(score([10.0, 1.0, 0.0, 0.0, 0.0]).value().unwrap(), 1.0, 1e-14);
+    // Only zeros below: infinite.
+    let infinite = score([10.0, 0.0, 0.0, 0.0, 0.0]);
+    assert!(infinite.reason().unwrap().contains("infinite"), "{infinite:?}");
+}

@@ -3,4 +3,5 @@
 
 mod measured;
 mod planted;
+mod scanned;
 mod shaped;

@@ -1,5 +1,7 @@
 //! Formats against other people's quantizers, against published errors, on odd input, and for every instruction set.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
+
 mod agreement;
 mod distributions;
 mod odd_input;

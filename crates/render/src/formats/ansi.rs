@@ -72,7 +72,7 @@ fn write(picture: &Picture<'_>, options: &Options) -> Result<Vec<u8>, RenderErro
         let key = if colours == ColourLevel::None { "-" } else { "////" };
         out.wrapped(&format!("{key}  {missing}"), "");
     }
-    for note in &scene.notes {
+    for note in scene.foot(colours != ColourLevel::None) {
         out.wrapped(note, if colours == ColourLevel::None { "" } else { "\x1b[2m" });
     }
     Ok(out.out.into_bytes())
@@ -120,9 +120,11 @@ fn cell_width(scene: &Scene, width: usize) -> usize {
 }
 
 /// One or two lines: where cells are narrow, the part of the label that the neighbours share goes above.
-fn header(scene: &Scene, cell: usize) -> Vec<String> {
+/// Centred over blocks, to the right over numbers.
+fn header(scene: &Scene, cell: usize, over_numbers: bool) -> Vec<String> {
     let put = |labels: Vec<String>| {
-        let cells: String = labels.iter().map(|l| format!("{l:^cell$}")).collect();
+        let one = |l: &String| if over_numbers { format!("{l:>cell$}") } else { format!("{l:^cell$}") };
+        let cells: String = labels.iter().map(one).collect();
         format!("{:GUTTER$}{cells}", "")
     };
     if scene.columns.iter().all(|c| c.width() < cell) {
@@ -135,7 +137,7 @@ fn header(scene: &Scene, cell: usize) -> Vec<String> {
 
 fn blocks(out: &mut Lines, scene: &Scene, colours: ColourLevel) {
     let cell = cell_width(scene, out.width);
-    let header = header(scene, cell);
+    let header = header(scene, cell, false);
     for (row, layer) in scene.rows.iter().enumerate() {
         if row % REPEAT == 0 {
             header.iter().for_each(|h| out.line(h));
@@ -198,12 +200,10 @@ fn table(out: &mut Lines, scene: &Scene) {
     if fixed.exponent != 0 {
         out.wrapped(&format!("numbers in units of 1e{}", fixed.exponent), "");
     }
-    let centred = header(scene, cell);
-    let rows: Vec<Vec<&str>> = centred.iter().map(|_| Vec::new()).collect();
-    debug_assert_eq!(rows.len(), centred.len());
+    let header = header(scene, cell, true);
     for (row, layer) in scene.rows.iter().enumerate() {
         if row % REPEAT == 0 {
-            centred.iter().for_each(|h| out.line(h));
+            header.iter().for_each(|h| out.line(h));
         }
         let cells = (0..scene.columns.len()).map(|column| {
             let value = scene.cell(row, column).and_then(|c| c.value);

@@ -7,6 +7,10 @@ use tomo_map::Map;
 use crate::{Picture, RenderError, Style};
 
 mod ansi;
+mod csv;
+mod html;
+mod json;
+mod md;
 mod pdf;
 mod png;
 mod svg;
@@ -45,7 +49,8 @@ pub struct Options {
 }
 
 /// Every output, in the order of help texts and manuals.
-pub static FORMATS: &[&Format] = &[&ansi::FORMAT, &svg::FORMAT, &png::FORMAT, &pdf::FORMAT];
+pub static FORMATS: &[&Format] =
+    &[&ansi::FORMAT, &svg::FORMAT, &png::FORMAT, &pdf::FORMAT, &html::FORMAT, &md::FORMAT, &csv::FORMAT, &json::FORMAT];
 
 impl Format {
     /// The output called `id`.

@@ -170,6 +170,8 @@ pub enum Limit {
     },
     /// Too few layers for statistics along depth.
     FewLayers(u32),
+    /// Columns with a score in too few layers for them, in a map that has enough.
+    ShortColumns(Vec<Component>),
     /// Nothing has a score.
     Nothing,
     /// The metric's own caveat.

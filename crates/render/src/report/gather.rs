@@ -11,6 +11,8 @@ const FAR: f64 = 3.5;
 pub(super) const MIN_LAYERS: usize = 8;
 /// Cliff's delta from which a contrast is worth a sentence: "large" by Romano et al. 2006.
 const LARGE: f64 = 0.474;
+/// Relative differences this small are the arithmetic's, not the model's.
+const ROUNDING: f64 = 1e-12;
 /// Most contrasts and most outliers that get a sentence.
 const MOST_CONTRASTS: usize = 3;
 const MOST_OUTLIERS: usize = 5;
@@ -68,12 +70,12 @@ fn fit(profile: Profile, columns: u32, seed: u64) -> Fitted {
         Vec::new()
     } else {
         // Halved, so that the distance of two finite numbers stays finite; z-scores do not notice.
-        let residuals: Vec<f64> = profile
-            .points
-            .iter()
-            .enumerate()
-            .map(|(at, (_, value))| value / 2.0 - expected(&profile, shape.as_ref(), at).0 / 2.0)
-            .collect();
+        let rounding = ROUNDING * profile.highest.1.abs().max(profile.lowest.1.abs()) / 2.0;
+        let residual = |(at, point): (usize, &(u32, f64))| {
+            let difference = point.1 / 2.0 - expected(&profile, shape.as_ref(), at).0 / 2.0;
+            if difference.abs() <= rounding { 0.0 } else { difference }
+        };
+        let residuals: Vec<f64> = profile.points.iter().enumerate().map(residual).collect();
         robust_z(&residuals).unwrap_or_default()
     };
     Fitted { profile, shape, z }

@@ -30,6 +30,10 @@ pub(super) fn limits(map: &Map, column: &Column, view: &View) -> Vec<Claim> {
         limits.push(Limit::Nothing);
     } else if view.layers < layers {
         limits.push(Limit::FewLayers(view.layers));
+    } else {
+        let short: Vec<_> =
+            view.profiles().iter().filter(|p| p.points.len() < MIN_LAYERS).map(|p| p.component).collect();
+        limits.extend((!short.is_empty()).then_some(Limit::ShortColumns(short)));
     }
     limits.into_iter().map(Claim::Limit).collect()
 }

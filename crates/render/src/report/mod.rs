@@ -1,7 +1,7 @@
 //! The report in words: what a map says, as Markdown.
 //!
 //! Numbers become [`Claim`]s, claims become sentences, and no sentence is printed that is not a claim or fixed text, so
-//! the report cannot contradict the table. It reads scores through the same [`View`](tomo_map::View) as the pictures.
+//! the report cannot contradict the table. It reads scores through the same [`View`] as the pictures.
 //! Text from files is escaped: it shows as text.
 
 mod claim;

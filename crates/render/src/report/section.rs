@@ -109,9 +109,16 @@ pub(super) fn glance(view: &View, findings: &Findings) -> String {
         (None, false) => ("not comparable".to_owned(), "not comparable".to_owned()),
     };
     let changes: Vec<_> = findings.along.iter().filter_map(change_in_short).collect();
-    let changes = if changes.is_empty() { "none found".to_owned() } else { changes.join("; ") };
-    let nothing = findings.limits.contains(&Claim::Limit(Limit::Nothing));
-    let changes = if nothing { "-".to_owned() } else { changes };
+    let said = |test: fn(&Limit) -> bool| findings.limits.iter().any(|c| matches!(c, Claim::Limit(l) if test(l)));
+    let changes = if said(|limit| matches!(limit, Limit::Nothing)) {
+        "-".to_owned()
+    } else if said(|limit| matches!(limit, Limit::FewLayers(_))) {
+        "too few layers".to_owned()
+    } else if changes.is_empty() {
+        "none found".to_owned()
+    } else {
+        changes.join("; ")
+    };
     format!("| {} | {highest} | {lowest} | {changes} | {missing} |\n", code(&view.info.id))
 }
 

@@ -1,7 +1,7 @@
 //! From claims to sentences, one function per kind.
 
 use tomo_map::stats::Evidence;
-use tomo_map::{Component, RankedPlace};
+use tomo_map::{Component, RankedPlace, significant};
 
 use super::claim::{Baseline, Claim, Contrast, Limit};
 use super::escape::prose;
@@ -91,7 +91,7 @@ fn of_contrast(contrast: &Contrast) -> String {
 }
 
 fn tested(evidence: &Evidence) -> String {
-    format!("R² {}, p = {}", number(evidence.explained), number(evidence.p_corrected))
+    format!("R² {}, p = {}", number(evidence.explained), significant(evidence.p_corrected, 2))
 }
 
 fn step(
@@ -177,7 +177,14 @@ fn of_limit(limit: &Limit) -> String {
         }
         Limit::FewLayers(n) => {
             let n = count(*n as usize, "layer", "layers");
-            format!("With {n}, changes along depth and outliers were not looked for: that takes at least 8.")
+            format!("With {n}, steps, trends and outliers were not looked for: that takes at least 8.")
+        }
+        Limit::ShortColumns(short) => {
+            let verb = if short.len() == 1 { "has" } else { "have" };
+            format!(
+                "{} {verb} a score in fewer than 8 layers, too few to look for steps, trends and outliers.",
+                columns(short)
+            )
         }
         Limit::Nothing => "No cell has a score, so there is nothing to say.".to_owned(),
         Limit::Caveat(text) => sentence(&prose(text)),

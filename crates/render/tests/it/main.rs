@@ -1,13 +1,18 @@
 //! What the outputs look like, and what they never let through.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
+
+mod gallery;
+mod hostile;
+mod pictures;
+mod registry;
+mod report_page;
 mod samples;
 
-use std::fs;
+use tomo_map::{Map, Normalisation};
+use tomo_render::{ColourLevel, Format, Options, Page, Picture, Scene, Style, Terminal, Writer};
 
-use tomo_map::{Map, NORMALISATIONS, Normalisation};
-use tomo_render::{ColourLevel, FORMATS, Format, Options, Picture, Terminal, Writer};
-
-/// The bytes of one output.
+/// The bytes of one output, raw scores.
 fn draw(map: &Map, metric: &str, format: &str, options: &Options) -> Vec<u8> {
     let view = map.view(metric, Normalisation::by_id("raw").unwrap()).unwrap();
     match Format::from_id(format).unwrap().writer {
@@ -16,26 +21,17 @@ fn draw(map: &Map, metric: &str, format: &str, options: &Options) -> Vec<u8> {
     }
 }
 
-/// Writes pictures to look at; run with `--ignored`.
-#[test]
-#[ignore = "writes files for people to look at"]
-fn gallery() {
-    let to = std::env::var("TOMOGRAPH_GALLERY").unwrap();
-    let maps = [
-        ("28", samples::map(28)),
-        ("2", samples::map(2)),
-        ("126", samples::map(126)),
-        ("30-holes", samples::map_with_holes(30)),
-    ];
-    for (name, map) in maps {
-        for column in &map.columns {
-            for format in FORMATS {
-                let file = format!("{to}/{}-{name}.{}", column.info.id, format.extensions[0]);
-                let terminal = Terminal { width: 80, colours: ColourLevel::True };
-                fs::write(file, draw(&map, &column.info.id, format.id, &Options { terminal, ..Options::default() }))
-                    .unwrap();
-            }
-        }
-    }
-    assert_eq!(NORMALISATIONS.len(), 9);
+fn draw_text(map: &Map, metric: &str, format: &str, options: &Options) -> String {
+    String::from_utf8(draw(map, metric, format, options)).unwrap()
+}
+
+fn terminal(width: usize, colours: ColourLevel) -> Options {
+    Options { terminal: Terminal { width, colours }, ..Options::default() }
+}
+
+fn page(map: &Map, metric: &str, style: Style) -> (Scene, Page) {
+    let view = map.view(metric, Normalisation::by_id("raw").unwrap()).unwrap();
+    let scene = Scene::from_picture(&Picture { map, view: &view }, style);
+    let page = Page::from_scene(&scene);
+    (scene, page)
 }

@@ -136,3 +136,66 @@ pub(crate) fn provenance() -> Provenance {
         ..Provenance::default()
     }
 }
+
+/// A mixture: the MLP of every layer has four experts, one of which has no score.
+pub(crate) fn map_with_experts(layers: u32) -> Map {
+    let mut map = map(layers);
+    let experts = |c: &Cell| if c.id.component < Component::MlpUp { vec![None] } else { (0..4).map(Some).collect() };
+    let cells = map.grid.cells.iter();
+    map.grid.cells = cells
+        .flat_map(|c| experts(c).into_iter().map(|expert| Cell { id: CellId { expert, ..c.id }, ..c.clone() }))
+        .collect();
+    for column in &mut map.columns {
+        column.scores = map
+            .grid
+            .cells
+            .iter()
+            .map(|c| match c.id.expert {
+                Some(3) => Score::missing(Status::NotMeasured, "the scan was stopped"),
+                e => {
+                    let value = figure_value(c.id.layer, layers, c.id.component);
+                    Score::from_value(value + f64::from(e.unwrap_or(0)) * 0.001)
+                }
+            })
+            .collect();
+    }
+    map
+}
+
+/// Texts that attack terminals, XML, HTML, scripts, CSV and readers.
+pub(crate) const HOSTILE: &str = "<script>alert(1)</script><img src=x onerror=alert(1)>]]>--><!--\"'&amp;\u{1b}[2J\u{9b}31m\u{7}\u{0}\
+     \u{202e}evil\u{2066}\u{2028}\u{2029}\u{200b}\u{feff}{{script}}`|\\\r\n=1+1";
+
+/// A map in which every text is hostile, and one name is 10 kB long.
+pub(crate) fn hostile() -> Map {
+    let mut map = map_with_holes(6);
+    map.provenance = Provenance {
+        model: format!("{HOSTILE}{}", "n".repeat(10_000)),
+        model_digest: HOSTILE.into(),
+        family: HOSTILE.into(),
+        format: HOSTILE.into(),
+        version: HOSTILE.into(),
+        command: HOSTILE.into(),
+        started: HOSTILE.into(),
+        ..map.provenance
+    };
+    map.grid.missing[0].reason = HOSTILE.into();
+    for cell in &mut map.grid.cells {
+        cell.tensor = format!("{HOSTILE}{}", "t".repeat(10_000));
+        cell.dtype = HOSTILE.into();
+    }
+    for (at, column) in map.columns.iter_mut().enumerate() {
+        let info = &mut column.info;
+        info.id = format!("{HOSTILE}{at}").into();
+        info.title = format!("{HOSTILE}{}", "m".repeat(10_000)).into();
+        for text in [&mut info.summary, &mut info.unit, &mut info.family, &mut info.caveat] {
+            *text = HOSTILE.into();
+        }
+        for score in &mut column.scores {
+            if score.value().is_none() {
+                *score = Score::missing(Status::Undefined, HOSTILE);
+            }
+        }
+    }
+    map
+}

@@ -75,11 +75,8 @@ fn usage(error: &clap::Error, streams: &mut Streams) -> Exit {
     let colored = streams.terminal.colours != ColourLevel::None;
     let rendered = error.render();
     let text = if colored { rendered.ansi().to_string() } else { rendered.to_string() };
-    let (stream, exit) = if error.use_stderr() {
-        (&mut streams.err, Exit::Usage)
-    } else {
-        (&mut streams.out, Exit::Success)
-    };
+    let (stream, exit) =
+        if error.use_stderr() { (&mut streams.err, Exit::Usage) } else { (&mut streams.out, Exit::Success) };
     // A closed stream leaves nobody to tell.
     let _ = stream.write_all(text.as_bytes());
     exit
@@ -94,8 +91,13 @@ fn report(error: &anyhow::Error, streams: &mut Streams) -> Exit {
         return Exit::Success;
     }
     let _ = writeln!(streams.err, "error: {error}");
-    for cause in error.chain().skip(1) {
-        let _ = writeln!(streams.err, "  because: {cause}");
+    let mut said = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        // Some errors name their cause themselves.
+        if !said.contains(&cause) {
+            let _ = writeln!(streams.err, "  because: {cause}");
+            said = cause;
+        }
     }
     Exit::Failure
 }

@@ -10,11 +10,13 @@ pub(crate) fn count(n: u64) -> String {
     indicatif::HumanCount(n).to_string()
 }
 
-/// `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`.
+/// `30 ms`, `1.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`.
 pub(crate) fn seconds(s: f64) -> String {
     let whole = s.round();
     let (minutes, rest) = ((whole / 60.0).floor(), whole % 60.0);
-    if s < 9.95 {
+    if s < 0.95 {
+        format!("{:.0} ms", s * 1e3)
+    } else if s < 9.95 {
         format!("{s:.1} s")
     } else if whole < 60.0 {
         format!("{whole:.0} s")
@@ -31,7 +33,14 @@ mod tests {
 
     #[test]
     fn durations_read_naturally() {
-        let cases = [(0.04, "0.0 s"), (0.44, "0.4 s"), (9.96, "10 s"), (59.6, "1 min 0 s"), (200.0, "3 min 20 s"), (7_500.0, "2 h 5 min")];
+        let cases = [
+            (0.04, "40 ms"),
+            (1.44, "1.4 s"),
+            (9.96, "10 s"),
+            (59.6, "1 min 0 s"),
+            (200.0, "3 min 20 s"),
+            (7_500.0, "2 h 5 min"),
+        ];
         for (given, expected) in cases {
             assert_eq!(seconds(given), expected, "{given}");
         }

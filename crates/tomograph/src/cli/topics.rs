@@ -52,7 +52,7 @@ pub(crate) fn metrics() -> Vec<Topic> {
 fn group_of(family: &str) -> &'static str {
     match family {
         "weights" => "weights: statistics of the entries",
-        "spectrum" => "spectrum: singular values (each also as ID@null)",
+        "spectrum" => "spectrum: singular values (most also as ID@null)",
         "error" => "error: what a number format would do to the weights",
         _ => "other",
     }
@@ -119,7 +119,8 @@ fn manual(source: &str) -> String {
 /// Up to three ids that differ from `asked` by little.
 pub(crate) fn near(asked: &str) -> Vec<String> {
     let close = |topic: &Topic| strsim::jaro_winkler(&topic.id, asked);
-    let mut ranked: Vec<(f64, String)> = all().into_iter().map(|t| (close(&t), t.id)).filter(|(c, _)| *c > 0.85).collect();
+    let mut ranked: Vec<(f64, String)> =
+        all().into_iter().map(|t| (close(&t), t.id)).filter(|(c, _)| *c > 0.85).collect();
     ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
     ranked.dedup_by(|a, b| a.1 == b.1);
     ranked.into_iter().take(3).map(|(_, id)| id).collect()

@@ -11,23 +11,23 @@ use tomograph::cli::{Exit, Streams, run_from};
 use tomograph::render::Terminal;
 
 /// How a run ended and what it wrote.
-pub struct Outcome {
-    pub exit: Exit,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Outcome {
+    pub(crate) exit: Exit,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Outcome {
     /// Panics with everything the run wrote unless it ended as `expected`.
     #[track_caller]
-    pub fn ended(self, expected: Exit) -> Self {
+    pub(crate) fn ended(self, expected: Exit) -> Self {
         assert_eq!(self.exit, expected, "\n-- stdout\n{}\n-- stderr\n{}", self.out, self.err);
         self
     }
 
     /// The stdout as JSON.
     #[track_caller]
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("stdout is not JSON ({e}):\n{}", self.out))
     }
 }
@@ -52,22 +52,27 @@ impl Buffer {
 }
 
 /// Runs `tomograph ARGS` on a plain 80-column pipe.
-pub fn run<S: Into<OsString>>(args: impl IntoIterator<Item = S>) -> Outcome {
+pub(crate) fn run<S: Into<OsString>>(args: impl IntoIterator<Item = S>) -> Outcome {
     run_on(Terminal::default(), args)
 }
 
 /// Runs `tomograph ARGS` on the given terminal.
-pub fn run_on<S: Into<OsString>>(terminal: Terminal, args: impl IntoIterator<Item = S>) -> Outcome {
+pub(crate) fn run_on<S: Into<OsString>>(terminal: Terminal, args: impl IntoIterator<Item = S>) -> Outcome {
     let (out, err) = (Buffer::default(), Buffer::default());
-    let mut streams =
-        Streams { out: Box::new(out.clone()), err: Box::new(err.clone()), terminal, out_is_terminal: false, draw_progress: false };
+    let mut streams = Streams {
+        out: Box::new(out.clone()),
+        err: Box::new(err.clone()),
+        terminal,
+        out_is_terminal: false,
+        draw_progress: false,
+    };
     let args = std::iter::once(OsString::from("tomograph")).chain(args.into_iter().map(Into::into));
     let exit = run_from(args, &mut streams);
     Outcome { exit, out: out.text(), err: err.text() }
 }
 
 /// A phantom model, made once for all tests.
-pub fn phantom() -> &'static Path {
+pub(crate) fn phantom() -> &'static Path {
     static PHANTOM: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
     &PHANTOM
         .get_or_init(|| {

@@ -1,7 +1,13 @@
 //! The program as its users meet it: one binary, one module per command.
 
-mod harness;
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
+
 mod demo;
 mod errors;
+mod golden;
+mod golden_same_map;
+mod golden_storage;
+mod harness;
 mod help;
 mod map_and_show;
+mod real_model;

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::cursor::Cursor;
+use crate::layout::is_hostile;
 use crate::{Error, ErrorKind, MetaValue};
 
 /// Entries a file may have; known ones have a few dozen.
@@ -23,6 +24,13 @@ pub(super) fn read(cursor: &mut Cursor<'_>, count: u64) -> Result<BTreeMap<Strin
     for _ in 0..count {
         let at = cursor.position();
         let key = cursor.string("a metadata key")?;
+        if key.contains(is_hostile) {
+            return Err(Error::new(ErrorKind::Malformed, "a key has characters that metadata keys do not have")
+                .at_byte(at)
+                .expected("no control characters, no invisible characters, no < and >")
+                .found(key)
+                .hint("the file was made to mislead whoever prints its keys; do not trust it"));
+        }
         let kind = cursor.u32("the type of a metadata value")?;
         let value = Reader { cursor, values_left: &mut values_left, key: &key }.value(kind, 0)?;
         if entries.contains_key(&key) {

@@ -35,7 +35,7 @@
     const step = parseInt(v.steps.substr(2 * i, 2), 16);
     return step < data.ramps[v.ramp].length ? data.ramps[v.ramp][step] : null;
   };
-  const reason = (v, i) => data.reasons[v.missing[i]] ?? "no value";
+  const reason = (v, i) => data.sentences[v.missing[i]] ?? "no value";
   const address = (layer, column) => `layer ${layer}, ${data.components[column].label}`;
 
   // Rank 1 is the most important by the metric's own direction; equal numbers share the better rank.
@@ -134,7 +134,7 @@
     const group = svg("g", { "aria-hidden": "true" });
     v.bar.forEach((step, i) => {
       const h = height / v.bar.length;
-      group.append(svg("rect", { x, y: y + height - (i + 1) * h - (i ? 0 : 0), width: 16, height: h + (i ? 0.6 : 0), fill: data.ramps[v.ramp][step] }));
+      group.append(svg("rect", { x, y: y + height - (i + 1) * h, width: 16, height: h + (i ? 0.6 : 0), fill: data.ramps[v.ramp][step] }));
     });
     group.append(svg("rect", { x, y, width: 16, height, class: "frame" }));
     for (const [position, label] of v.ticks) {
@@ -158,9 +158,9 @@
       const chosen = Number(node.dataset.layer) === state.layer && Number(node.dataset.column) === state.column;
       node.setAttribute("tabindex", chosen ? 0 : -1);
       node.classList.toggle("chosen", chosen);
-      // Later siblings paint over an outline, so the chosen cell's is drawn apart.
       if (chosen && focus) node.focus();
     }
+    // Later siblings paint over an outline, so the chosen cell's is drawn apart, on top.
     $("map").querySelector(".marker")?.remove();
     const cell = cellNode(state.layer, state.column);
     if (!cell) return;
@@ -250,10 +250,11 @@
     data.components.forEach((component, column) => {
       const value = v.values[at(state.layer, column)];
       const chosen = column === state.column;
-      plot.append(svg("text", { x: x(column), y: PLOT.h - PLOT.bottom + 13, "text-anchor": "middle" }, component.label));
+      // A rule from edge to edge: a stem would start at the axis, which is not at zero.
+      plot.append(svg("line", { x1: x(column), x2: x(column), y1: PLOT.top, y2: PLOT.h - PLOT.bottom, class: "rule" }),
+        svg("text", { x: x(column), y: PLOT.h - PLOT.bottom + 13, "text-anchor": "middle" }, component.label));
       if (value === null) return;
-      plot.append(svg("line", { x1: x(column), x2: x(column), y1: y(range[0]), y2: y(value), class: chosen ? "stem chosen" : "stem" }),
-        svg("circle", { cx: x(column), cy: y(value), r: chosen ? 5 : 3.5, class: chosen ? "dot chosen" : "dot" }));
+      plot.append(svg("circle", { cx: x(column), cy: y(value), r: chosen ? 5 : 3.5, class: chosen ? "dot chosen" : "dot" }));
     });
     plot.setAttribute("aria-label", `the components of layer ${state.layer}; their numbers are in the table`);
     return plot;
@@ -303,7 +304,7 @@
     const v = view();
     $("view-title").textContent = `${metric().title} (${v.unit})`;
     $("view-words").textContent = v.words;
-    $("view-notes").replaceChildren(...v.notes.map((note) => html("li", note)));
+    $("view-notes").replaceChildren(...v.notes.map((note) => html("li", data.sentences[note])));
     $("missing").hidden = !v.hatched;
     $("missing-text").textContent = v.hatched ?? "";
     drawMap();

@@ -1,1 +1,9 @@
+//! The report against the numbers: every printed sentence is read back and checked by code that shares nothing with the
+//! code that wrote it.
 
+mod check;
+mod hostile;
+mod naive;
+mod planted;
+mod samples;
+mod snapshots;

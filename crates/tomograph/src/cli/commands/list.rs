@@ -55,7 +55,7 @@ impl Args {
                 writeln!(out, "{group}")?;
             }
             let room = context.streams.terminal.width.saturating_sub(width + 4).max(20);
-            let mut lines = textwrap::wrap(&topic.summary, room).into_iter();
+            let mut lines = textwrap::wrap(topic.summary.trim_end_matches('.'), room).into_iter();
             writeln!(out, "  {:width$}  {}", topic.id, lines.next().unwrap_or_default())?;
             for line in lines {
                 writeln!(out, "  {:width$}  {line}", "")?;

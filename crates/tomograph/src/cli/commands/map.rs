@@ -5,10 +5,10 @@ use tomo_map::Map;
 
 use super::model_args::{ModelArgs, open};
 use super::{Context, Exit};
+use crate::cli::interrupt;
 use crate::cli::numbers;
 use crate::cli::output::Look;
 use crate::cli::progress::Bar;
-use crate::cli::interrupt;
 use crate::scan::{self, Request};
 
 /// Scan a model and draw its map

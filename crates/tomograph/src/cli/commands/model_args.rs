@@ -1,14 +1,20 @@
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
+use tomo_checkpoint::hub::{self, HubOptions};
 use tomo_model::{CellOverride, Model};
 
 use super::Context;
+use crate::cli::interrupt;
+use crate::cli::progress::Download;
 use crate::scan::{self, Request};
 
 /// How a command is told which model to read and how.
 #[derive(clap::Args)]
 pub(crate) struct ModelArgs {
-    /// A folder with config.json and safetensors, a .safetensors or .gguf file, or a hub name (org/name[@revision])
+    /// A folder with config.json and safetensors, a .safetensors or .gguf file, or a hub name:
+    /// org/name, org/name@revision, org/name:Q4_K_M, org/name/file.gguf
     #[arg(value_name = "MODEL")]
     model: String,
 
@@ -45,8 +51,21 @@ impl ModelArgs {
     }
 
     /// Where the model is on disk; a hub name is fetched into the hub's own cache.
-    fn path(&self, _context: &mut Context<'_>) -> anyhow::Result<PathBuf> {
-        Ok(PathBuf::from(&self.model))
+    fn path(&self, context: &mut Context<'_>) -> anyhow::Result<PathBuf> {
+        // `models/llama.gguf` beside a folder `models` is a path with a typing error, not a repository.
+        let parent_exists = Path::new(&self.model).parent().is_some_and(|p| !p.as_os_str().is_empty() && p.exists());
+        if parent_exists || !hub::is_repo_id(&self.model) {
+            return Ok(PathBuf::from(&self.model));
+        }
+        interrupt::listen();
+        let download = Download::new(context.streams.draw_progress);
+        let fetched = hub::fetch(&self.model, &HubOptions::from_env()?, &download);
+        for note in download.finish() {
+            writeln!(context.streams.err, "note: {note}")?;
+        }
+        fetched.with_context(|| {
+            format!("no file or folder is called {:?}, and it could not be had from the hub", self.model)
+        })
     }
 }
 
