@@ -28,13 +28,6 @@ pub struct Family {
 }
 
 impl Family {
-    /// The manual: the header of the family's file, without comment marks.
-    pub fn manual(&self) -> String {
-        let header = self.source.lines().take_while(|line| line.starts_with("//!"));
-        let text = |line: &str| line.trim_start_matches("//!").trim_start_matches(' ').to_owned();
-        header.map(text).collect::<Vec<_>>().join("\n")
-    }
-
     /// Why the family lacks `component`, if it does.
     pub fn missing_reason(&self, component: Component) -> Option<&'static str> {
         self.missing.iter().find(|(c, _)| *c == component).map(|(_, reason)| *reason)

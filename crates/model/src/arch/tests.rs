@@ -35,7 +35,7 @@ fn no_two_families_answer_to_one_name() {
 #[test]
 fn the_header_is_a_manual() {
     for family in FAMILIES {
-        let manual = family.manual();
+        let manual = tomo_map::manual(family.source);
         for heading in ["## Switches", "## Hugging Face names", "## GGUF names", "## Source"] {
             let at = manual.find(heading).unwrap_or_else(|| panic!("{} lacks {heading}", family.id));
             let body = manual[at + heading.len()..].trim_start();

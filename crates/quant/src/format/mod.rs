@@ -50,12 +50,6 @@ impl Format {
     pub fn bits_per_weight(&self, cols: usize, group: usize) -> f64 {
         self.codec.bits_per_weight(cols, group)
     }
-
-    /// The manual: the text of the source file's `//!` header.
-    pub fn manual(&self) -> String {
-        let lines = self.source.lines().map_while(|line| line.strip_prefix("//!"));
-        lines.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect::<Vec<_>>().join("\n")
-    }
 }
 
 /// The format called `id`.

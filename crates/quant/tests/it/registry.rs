@@ -18,7 +18,7 @@ fn ids_are_unique_and_found() {
 #[test]
 fn manuals_have_their_headings() {
     for format in FORMATS {
-        let manual = format.manual();
+        let manual = tomo_map::manual(format.source);
         let headings: Vec<&str> = manual.lines().filter(|line| line.starts_with('#')).collect();
         assert_eq!(headings, ["# What it is", "# Algorithm", "# Bits per weight", "# Source"], "{}", format.id);
     }

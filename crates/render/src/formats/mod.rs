@@ -70,12 +70,6 @@ impl Format {
         let meant = FORMATS.iter().copied().find(|f| f.extensions.contains(&extension.as_str()));
         meant.ok_or_else(|| unknown(&extension))
     }
-
-    /// The `//!` header of the output's file.
-    pub fn manual(&self) -> String {
-        let header = self.source.lines().map_while(|l| l.strip_prefix("//!"));
-        header.map(|l| l.strip_prefix(' ').unwrap_or(l)).collect::<Vec<_>>().join("\n")
-    }
 }
 
 fn unknown(asked: &str) -> RenderError {

@@ -12,7 +12,7 @@ fn ids_and_extensions_are_unique_and_every_output_has_a_manual() {
     let extensions: Vec<&str> = FORMATS.iter().flat_map(|f| f.extensions.iter().copied()).collect();
     assert_eq!(extensions.iter().collect::<BTreeSet<_>>().len(), extensions.len(), "{extensions:?}");
     for format in FORMATS {
-        let manual = format.manual();
+        let manual = tomo_map::manual(format.source);
         assert!(manual.starts_with(&format!("`{}`: ", format.id)), "{}: {manual}", format.id);
         assert!(manual.lines().count() >= 3 && !manual.contains("//!"), "{}: {manual}", format.id);
     }

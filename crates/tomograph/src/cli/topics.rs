@@ -1,6 +1,7 @@
 //! Everything a registry holds, in one shape: what `list` prints and `explain` tells of.
 
 use serde_json::{Value, json};
+use tomo_map::manual;
 use tomo_metrics::Kind;
 
 /// One entry of a registry.
@@ -108,12 +109,6 @@ pub(crate) fn quantizations() -> Vec<Topic> {
         details: json!({}),
     };
     tomo_quant::FORMATS.iter().map(topic).collect()
-}
-
-/// A registry file's manual: its `//!` header without the comment marks.
-fn manual(source: &str) -> String {
-    let header = source.lines().map_while(|line| line.strip_prefix("//!"));
-    header.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect::<Vec<_>>().join("\n")
 }
 
 /// Up to three ids that differ from `asked` by little.
