@@ -36,8 +36,20 @@ def weightwatcher_analyze(matrices):
     return float(details["alpha"].sum())
 
 
+def statistics_plain(matrices):
+    """rms, mean |w|, excess kurtosis and the share beyond six rms, each written down as it is defined."""
+    total = 0.0
+    for w in matrices.values():
+        rms = w.square().mean().sqrt()
+        mean_abs = w.abs().mean()
+        kurtosis = (w - w.mean()).pow(4).mean() / w.var(correction=0).square() - 3
+        outliers = (w.abs() > 6 * rms).float().mean()
+        total += float(rms + mean_abs + outliers + kurtosis)
+    return total
+
+
 def statistics(matrices):
-    """rms, mean |w|, excess kurtosis and the share beyond six rms, in as few sweeps as plain torch allows."""
+    """The same four in as few sweeps as torch allows: what they share is computed once, buffers are written in place."""
     total = 0.0
     for w in matrices.values():
         magnitude = w.abs()
@@ -57,8 +69,29 @@ def grouped(w):
         yield w[:, whole:]
 
 
+def rounded(g, bits):
+    """Asymmetric round-to-nearest of [groups, GROUP] with zero inside the range, as published quantizers write it."""
+    top = 2**bits - 1
+    low = g.amin(1, keepdim=True).clamp(max=0)
+    high = g.amax(1, keepdim=True).clamp(min=0)
+    step = ((high - low) / top).clamp(min=torch.finfo(torch.float32).tiny)
+    zero = (-low / step).round()
+    code = ((g / step).round() + zero).clamp(0, top)
+    return (code - zero) * step
+
+
+def rounding_errors_plain(matrices):
+    """Relative errors at 4, 3 and 2 bits in groups of 128, one call per width."""
+    total = 0.0
+    for w in matrices.values():
+        for bits in (4, 3, 2):
+            squares = sum((g - rounded(g, bits)).square().sum() for g in grouped(w))
+            total += float(squares.sqrt() / torch.linalg.vector_norm(w))
+    return total
+
+
 def rounding_errors(matrices):
-    """Relative errors of asymmetric round-to-nearest at 4, 3 and 2 bits, groups of 128; ranges are found once."""
+    """The same three errors with ranges found once and buffers written in place."""
     total = 0.0
     for w in matrices.values():
         squares = {4: 0.0, 3: 0.0, 2: 0.0}
@@ -80,7 +113,9 @@ def rounding_errors(matrices):
 TASKS = {
     "spectra": spectra,
     "weightwatcher": weightwatcher_analyze,
+    "statistics-plain": statistics_plain,
     "statistics": statistics,
+    "rounding-errors-plain": rounding_errors_plain,
     "rounding-errors": rounding_errors,
 }
 

@@ -30,16 +30,18 @@ ERRORS = "err-int4,err-int3,err-int2,err-nf4,err-q4_0,err-nvfp4,err-mxfp4,err-fp
 # name: our metrics, then per peer task how many times faster we mean to be (goal, aim).
 COMPARISONS = {
     "spectral": (SPECTRAL, {"spectra": (1.8, 2.5), "weightwatcher": (4.0, 6.0)}),
-    "statistics": ("rms,mean-abs,kurtosis,outlier-share", {"statistics": (10.0, None)}),
-    "errors": (ERRORS, {"rounding-errors": (2.0, None)}),
+    "statistics": ("rms,mean-abs,kurtosis,outlier-share", {"statistics-plain": (10.0, None), "statistics": (10.0, None)}),
+    "errors": (ERRORS, {"rounding-errors-plain": (2.0, None), "rounding-errors": (2.0, None)}),
 }
 # Wall time of the computation, its processor time over all threads, wall time of the whole command.
 KINDS = ("compute", "cpu", "whole")
 TASKS = {
     "spectra": "torch.linalg.svdvals, f32",
     "weightwatcher": "weightwatcher analyze",
-    "statistics": "the same four in torch, f32",
-    "rounding-errors": "int4, int3, int2 round to nearest in torch, f32",
+    "statistics-plain": "the same four in torch, one expression each",
+    "statistics": "the same four in torch, intermediate results shared, in place",
+    "rounding-errors-plain": "int4, int3, int2 in torch, one call each",
+    "rounding-errors": "int4, int3, int2 in torch, ranges shared, in place",
 }
 
 
@@ -75,6 +77,8 @@ def run_peer(folder, task, threads, environment):
 def measure(args):
     """Rounds of everything, interleaved: {comparison: {side: {"compute": [..], "cpu": [..], "whole": [..]}}}."""
     environment = machine.clean_environment(args.threads)
+    # Into the page cache, or the first side would pay for the disk.
+    (args.folder / "model.safetensors").read_bytes()
     samples = {}
     for number in range(1, args.rounds + 1):
         for name in args.only:

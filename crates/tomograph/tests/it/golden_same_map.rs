@@ -17,8 +17,8 @@ fn map(path: &Path) -> Map {
 }
 
 /// Fails on the first score that differs in any bit, and when there is nothing to compare.
-fn assert_same_scores(reference: &Map, other: &Map, what: &str) {
-    assert!(reference.columns.len() >= 20 && reference.grid.cells.len() == 7 * 28, "a map of everything was expected");
+pub(crate) fn assert_same_scores(reference: &Map, other: &Map, what: &str) {
+    assert!(reference.columns.len() >= 20 && reference.grid.cells.len() >= 7 * 28, "a map of everything was expected");
     let ids = |m: &Map| m.grid.cells.iter().map(|c| c.id).collect::<Vec<_>>();
     assert_eq!(ids(reference), ids(other), "{what}: other cells");
     let metrics = |m: &Map| m.columns.iter().map(|c| c.info.id.to_string()).collect::<Vec<_>>();

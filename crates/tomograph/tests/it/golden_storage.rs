@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
-use tomo_map::Map;
+use tomo_map::{CellId, Component, Map};
 use tomograph::scan::{Request, Silent, scan};
 
 /// Every metric of the checkpoint at `path`, integer formats in groups of `group`.
@@ -18,7 +18,7 @@ pub(crate) fn map_of(path: &Path, group: usize) -> Map {
     scan(&request, &Silent).unwrap()
 }
 
-/// A matrix or vector in f32, whose values fit bf16 exactly.
+/// A matrix or vector in f32; what is written as bf16 has to fit it exactly.
 #[derive(Clone)]
 pub(crate) struct Tensor {
     pub(crate) shape: Vec<usize>,
@@ -32,6 +32,30 @@ pub(crate) struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// The cells of SmolLM2 as our reader decodes them from the GGUF file `path`, under Hugging Face's names. That they are decoded
+    /// right is what the golden values show; here it only matters that every copy holds the same numbers.
+    pub(crate) fn from_smollm2(path: &Path) -> Self {
+        let model = tomograph::scan::open(path, &[]).unwrap();
+        let mut tensors = BTreeMap::new();
+        for (index, cell) in model.grid().cells.iter().enumerate() {
+            let mut values = Vec::new();
+            model.load(index, &mut values).unwrap();
+            let shape = [cell.out_features, cell.in_features].map(|d| usize::try_from(d).unwrap()).to_vec();
+            tensors.insert(hugging_face_name(cell.id), Tensor { shape, values });
+        }
+        let config = json!({
+            "model_type": "llama",
+            "hidden_size": 576,
+            "intermediate_size": 1536,
+            "num_hidden_layers": 30,
+            "num_attention_heads": 9,
+            "num_key_value_heads": 3,
+            "vocab_size": 49152,
+            "tie_word_embeddings": true,
+        });
+        Self { tensors, config }
+    }
+
     /// Reads a Hugging Face folder whose single safetensors file is in bf16, without our own reader.
     pub(crate) fn read_bf16(folder: &Path) -> Self {
         let bytes = fs::read(folder.join("model.safetensors")).unwrap();
@@ -167,6 +191,19 @@ fn rotary_order(t: &Tensor, heads: usize) -> Vec<f32> {
         head * width + (at % 2) * (width / 2) + at / 2
     };
     (0..rows).flat_map(|row| &t.values[row_from(row) * cols..][..cols]).copied().collect()
+}
+
+fn hugging_face_name(id: CellId) -> String {
+    let part = match id.component {
+        Component::AttnQ => "self_attn.q_proj",
+        Component::AttnK => "self_attn.k_proj",
+        Component::AttnV => "self_attn.v_proj",
+        Component::AttnO => "self_attn.o_proj",
+        Component::MlpUp => "mlp.up_proj",
+        Component::MlpDown => "mlp.down_proj",
+        Component::MlpGate => "mlp.gate_proj",
+    };
+    format!("model.layers.{}.{part}.weight", id.layer)
 }
 
 fn gguf_name(name: &str) -> String {

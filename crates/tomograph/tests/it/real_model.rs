@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use tomo_map::Map;
 
 use crate::golden::{self, CHECKS, Golden};
-use crate::golden_storage::map_of;
+use crate::golden_same_map::assert_same_scores;
+use crate::golden_storage::{Checkpoint, map_of};
 
 /// The file the variable names; a test that was asked for and cannot run has failed.
 fn smollm2() -> PathBuf {
@@ -32,6 +33,22 @@ fn every_metric_equals_its_golden_values() {
     let table = golden::table(&verdicts);
     eprintln!("{table}");
     assert!(verdicts.iter().all(|(_, v)| v.passes), "scores differ from the golden values:\n{table}");
+}
+
+#[test]
+#[ignore = "reads SmolLM2-135M-Instruct: set TOMOGRAPH_SMOLLM2 and run with --ignored"]
+fn the_map_is_the_same_from_gguf_one_file_shards_and_fused_tensors() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let reference = map_of(&smollm2(), 128);
+    let checkpoint = Checkpoint::from_smollm2(&smollm2());
+    for (what, path) in [
+        ("one file in f32", checkpoint.write_f32(&at.join("f32"))),
+        ("five shards", checkpoint.write_shards(&at.join("shards"), 5)),
+        ("phi3's fused tensors", checkpoint.write_phi3(&at.join("phi3"))),
+    ] {
+        assert_same_scores(&reference, &map_of(&path, 128), what);
+    }
 }
 
 /// A metric without a golden column would pass unseen.
