@@ -97,3 +97,11 @@ fn shapes_that_do_not_fit_are_refused() {
     let short = find("int4").unwrap().roundtrip(&matrix, &mut [0.0; 5]);
     assert_eq!(short.unwrap_err(), ShapeError::Output { expected: 6, found: 5 });
 }
+
+#[test]
+fn q8_0_rounds_halves_away_from_zero() {
+    // 127 makes the scale 1, so a weight is its own quotient. 0.49999997 + 0.5 is 1 in f32; roundf is not fooled.
+    let weights = [127.0, 0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 0.499_999_97, -126.5];
+    let expected = [127.0, 1.0, 2.0, 3.0, -1.0, -2.0, -3.0, 0.0, -127.0];
+    assert_eq!(rounded(find("q8_0").unwrap(), &weights, weights.len(), 16), expected);
+}
