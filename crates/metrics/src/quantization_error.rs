@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use tomo_map::{Additivity, Direction, Meaning, MetricInfo, Scope, Score, Status};
+use tomo_quant::ErrorSums;
 
 use crate::{Facts, Kind, Metric, Needs, Options};
 
@@ -32,7 +33,7 @@ pub(crate) const fn metric(
             ),
         },
         source,
-        kind: Kind::Weights { needs: Needs { entries: true, ..Needs::NONE }, score, null: None },
+        kind: Kind::Weights { needs: Needs { moments: true, entries: true, ..Needs::NONE }, score, null: None },
     }
 }
 
@@ -44,11 +45,11 @@ pub(crate) fn score(format: &str, facts: &Facts<'_>, options: &Options) -> Score
     match tomo_quant::Matrix::new(facts.matrix.values, facts.matrix.cols, options.group) {
         Err(shape) => Score::missing(Status::NotApplicable, shape.to_string()),
         Ok(matrix) => {
-            let sums = format.error(&matrix);
-            if sums.weight2 == 0.0 {
+            let weight2 = facts.moments().sum2;
+            if weight2 == 0.0 {
                 return Score::missing(Status::Undefined, "all weights are zero");
             }
-            Score::from_value(sums.relative())
+            Score::from_value(ErrorSums { error2: format.error2(&matrix), weight2 }.relative())
         }
     }
 }

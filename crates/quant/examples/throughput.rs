@@ -61,7 +61,7 @@ impl Cells {
             .map(|_| {
                 let start = (Instant::now(), processor_clock());
                 for cell in 0..self.cells.len() {
-                    std::hint::black_box(format.error_with(&self.matrix(cell), dispatch));
+                    std::hint::black_box(format.error2_with(&self.matrix(cell), dispatch));
                 }
                 let wall = start.0.elapsed();
                 processor_clock().zip(start.1).map_or(wall, |(end, start)| end - start)
@@ -87,7 +87,7 @@ impl Cells {
                                 }
                                 let matrix = self.matrix(cell);
                                 for format in formats {
-                                    std::hint::black_box(format.error_with(&matrix, dispatch));
+                                    std::hint::black_box(format.error2_with(&matrix, dispatch));
                                 }
                             }
                         });

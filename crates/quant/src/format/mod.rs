@@ -1,5 +1,5 @@
 use crate::dispatch::Dispatch;
-use crate::engine::{ErrorSums, Simulate};
+use crate::engine::{ErrorSums, Simulate, weight2};
 use crate::matrix::{Matrix, ShapeError};
 
 /// One number format of quantized weights.
@@ -21,7 +21,17 @@ impl Format {
 
     /// As [`Format::error`], with the instructions chosen.
     pub fn error_with(&self, matrix: &Matrix<'_>, dispatch: Dispatch) -> ErrorSums {
-        self.codec.error(matrix, dispatch)
+        ErrorSums { error2: self.codec.error2(matrix, dispatch), weight2: weight2(matrix, dispatch) }
+    }
+
+    /// `error2` of [`Format::error`] alone, for who knows the norm of the matrix already.
+    pub fn error2(&self, matrix: &Matrix<'_>) -> f64 {
+        self.error2_with(matrix, Dispatch::Best)
+    }
+
+    /// As [`Format::error2`], with the instructions chosen.
+    pub fn error2_with(&self, matrix: &Matrix<'_>, dispatch: Dispatch) -> f64 {
+        self.codec.error2(matrix, dispatch)
     }
 
     /// Writes to `out` what the format makes of a matrix, row-major as the matrix.
