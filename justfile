@@ -21,9 +21,10 @@ deny:
 demo:
     cargo run --release -- demo
 
-# Compare with peers on this machine; writes benches/records/
-compare *args:
-    benches/compare/run {{args}}
+# Compare with peers on this machine; benches/README.md says what FOLDER holds and which Python runs it
+compare folder *args:
+    cargo build --release --workspace --bins --examples
+    python3 benches/compare/speed.py {{folder}} {{args}}
 
 # What CI runs
 ci:

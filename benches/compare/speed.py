@@ -6,7 +6,7 @@
 FOLDER holds `model.safetensors` in f32 and `config.json` (see prepare.py). Rounds are interleaved: every round runs every side
 of every comparison once, so that a slow minute of the machine hits all of them. The medians count. Run with the
 Python that has torch and weightwatcher; build first with
-`cargo build --release -p tomograph -p tomo-metrics --bins --examples`.
+`cargo build --release --workspace --bins --examples`.
 """
 
 import argparse

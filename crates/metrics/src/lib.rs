@@ -24,5 +24,5 @@ pub use cost::{Cost, cost};
 pub use facts::{Facts, Matrix, Moments};
 pub use metric::{Kind, Metric, Needs, Options};
 pub use runner::{DEFAULT_MEMORY_BYTES, Progress, Request, ScanError, scan};
-pub use select::{Selected, UnknownMetric, select};
+pub use select::{Selected, UnknownMetric, near_names, select};
 pub use spectrum::Workspace;

@@ -97,7 +97,7 @@ pub fn select(spec: &str) -> Result<Vec<Selected>, UnknownMetric> {
         let before = chosen.len();
         chosen.extend(names_of(plain).filter(|m| !null || has_null(m)).map(|metric| Selected { metric, null }));
         if chosen.len() == before {
-            return Err(UnknownMetric { name: name.to_owned(), near: near(name) });
+            return Err(UnknownMetric { name: name.to_owned(), near: near_names(name, known_names()) });
         }
     }
     if chosen.is_empty() {
@@ -117,15 +117,17 @@ fn has_null(metric: &Metric) -> bool {
     null.is_some()
 }
 
-/// Up to three known names like `name`.
-fn near(name: &str) -> Vec<String> {
+/// What can be selected.
+fn known_names() -> impl Iterator<Item = String> {
     let ids = METRICS.iter().map(|m| m.info.id.to_string());
     let nulls = METRICS.iter().filter(|m| has_null(m)).map(|m| format!("{}{NULL}", m.info.id));
-    let mut families: Vec<String> = METRICS.iter().map(|m| m.info.family.to_string()).collect();
-    families.dedup();
-    let mut alike: Vec<(f64, String)> = ids
-        .chain(nulls)
-        .chain(families)
+    let families = METRICS.iter().map(|m| m.info.family.to_string());
+    ids.chain(nulls).chain(families)
+}
+
+/// Up to three of the `known` names that are most like `name`, for "did you mean"; none if none is close.
+pub fn near_names(name: &str, known: impl Iterator<Item = String>) -> Vec<String> {
+    let mut alike: Vec<(f64, String)> = known
         .map(|known| (strsim::jaro_winkler(name, &known), known))
         .filter(|(likeness, _)| *likeness >= NEAR)
         .collect();

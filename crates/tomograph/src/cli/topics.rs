@@ -111,12 +111,7 @@ pub(crate) fn quantizations() -> Vec<Topic> {
     tomo_quant::FORMATS.iter().map(topic).collect()
 }
 
-/// Up to three ids that differ from `asked` by little.
+/// Ids like `asked`, best first.
 pub(crate) fn near(asked: &str) -> Vec<String> {
-    let close = |topic: &Topic| strsim::jaro_winkler(&topic.id, asked);
-    let mut ranked: Vec<(f64, String)> =
-        all().into_iter().map(|t| (close(&t), t.id)).filter(|(c, _)| *c > 0.85).collect();
-    ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
-    ranked.dedup_by(|a, b| a.1 == b.1);
-    ranked.into_iter().take(3).map(|(_, id)| id).collect()
+    tomo_metrics::near_names(asked, all().into_iter().map(|topic| topic.id))
 }
