@@ -24,9 +24,11 @@
 //! ```
 
 mod arch;
+pub mod architecture;
 mod cell;
 mod config;
 mod dims;
+pub mod engine;
 mod error;
 mod family;
 mod listing;
