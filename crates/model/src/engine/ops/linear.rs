@@ -45,3 +45,8 @@ pub(crate) fn clamp(x: &mut [f32], limit: f32) {
 
 /// Entries that one task sweeps: enough to outweigh handing it out.
 const RUN: usize = 1 << 14;
+
+/// `x = cap * tanh(x / cap)`.
+pub(crate) fn softcap(x: &mut [f32], cap: f32) {
+    x.par_chunks_mut(RUN).for_each(|run| run.iter_mut().for_each(|x| *x = cap * (*x / cap).tanh()));
+}
