@@ -143,8 +143,7 @@ impl Engine {
             scratch: Scratch::default(),
             progress,
         };
-        let done = if plan.resident { pass.blocks_resident()? } else { pass.blocks_streamed()? };
-        if !done {
+        if !pass.blocks(plan.resident)? {
             return Ok(Outcome { losses: Vec::new(), completed: false });
         }
         let needs_final = until == Until::Loss || taps.wants(Tap::FinalHidden);
@@ -176,7 +175,7 @@ impl Engine {
             scratch: Scratch::default(),
             progress: &Unwatched,
         };
-        pass.blocks_streamed()?;
+        pass.blocks(false)?;
         pass.finish()?;
         let vocab = self.architecture.vocab;
         let mut all = vec![0.0; sequence.len() * vocab];
@@ -302,32 +301,16 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// All blocks, kept decoded. `false`: cancelled.
-    fn blocks_resident(&mut self) -> Result<bool, EngineError> {
+    /// All blocks in their order, each decoded while the one before it runs; afterwards kept where `keep` says so, else
+    /// dropped. `false`: cancelled.
+    fn blocks(&mut self, keep: bool) -> Result<bool, EngineError> {
         let engine = self.engine;
-        for (layer, slot) in engine.blocks.iter().enumerate() {
-            let block = match slot.get() {
-                Some(block) => block,
-                None => {
-                    let block = engine.load_block(layer)?;
-                    slot.get_or_init(|| block)
-                }
-            };
-            if !self.block(layer, block) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// All blocks, each loaded while the one before it runs, then dropped. `false`: cancelled.
-    fn blocks_streamed(&mut self) -> Result<bool, EngineError> {
-        let engine = self.engine;
+        let to_load: Vec<usize> = (0..engine.blocks.len()).filter(|l| engine.blocks[*l].get().is_none()).collect();
         std::thread::scope(|scope| {
             // No room in the channel: one block in use, one waiting.
             let (send, receive) = mpsc::sync_channel(0);
             scope.spawn(move || {
-                for layer in 0..engine.architecture.layers.len() {
+                for layer in to_load {
                     let block = engine.load_block(layer);
                     let failed = block.is_err();
                     // A closed channel means that nobody wants more.
@@ -336,8 +319,17 @@ impl Pass<'_> {
                     }
                 }
             });
-            for (layer, block) in receive.into_iter().enumerate() {
-                if !self.block(layer, &block?) {
+            for (layer, slot) in engine.blocks.iter().enumerate() {
+                let ran = match slot.get() {
+                    Some(block) => self.block(layer, block),
+                    None => {
+                        // The loader ends early only after an error, which comes through here.
+                        let Ok(block) = receive.recv() else { return Ok(false) };
+                        let block = block?;
+                        if keep { self.block(layer, slot.get_or_init(|| block)) } else { self.block(layer, &block) }
+                    }
+                };
+                if !ran {
                     return Ok(false);
                 }
             }
