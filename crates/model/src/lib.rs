@@ -45,7 +45,7 @@ pub use arch::FAMILIES;
 pub use cell::{CellSource, Storage};
 pub use dims::Dims;
 pub use error::ModelError;
-pub use family::{CellRule, Dialect, DimFrom, DimKeys, Family, OtherRule, Part, Role};
+pub use family::{CellRule, Dialect, DimFrom, DimKeys, Family, NormPlace, OtherRule, Part, Role};
 pub use listing::{Listing, NamePattern};
 pub use load::first_not_finite;
 pub use model::{Model, OpenOptions, OtherTensor};

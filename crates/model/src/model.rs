@@ -4,6 +4,7 @@ use std::sync::Arc;
 use tomo_checkpoint::{Source, TensorInfo};
 use tomo_map::Grid;
 
+use crate::architecture::Architecture;
 use crate::cell::CellSource;
 use crate::dims::Dims;
 use crate::error::{ModelError, quoted};
@@ -108,6 +109,23 @@ impl Model {
     /// The checkpoint.
     pub fn source(&self) -> &dyn Source {
         self.source.as_ref()
+    }
+
+    /// How the model computes, every switch of its config settled.
+    ///
+    /// # Errors
+    /// A config that has a key or a value which is not understood, a tensor that is missing or that nothing reads, a
+    /// checkpoint without config or without a language head.
+    pub fn architecture(&self) -> Result<Architecture, ModelError> {
+        self.architecture_ignoring(&[])
+    }
+
+    /// [`Model::architecture`], taking the user's word that these config keys change nothing.
+    ///
+    /// # Errors
+    /// As [`Model::architecture`].
+    pub fn architecture_ignoring(&self, keys: &[String]) -> Result<Architecture, ModelError> {
+        crate::architecture::resolve(self, keys)
     }
 
     /// Bytes that cell number `index` takes in the checkpoint.

@@ -12,6 +12,10 @@
 //! ## Source
 //! transformers `models/gemma`; llama.cpp `conversion/gemma.py`.
 
+use crate::architecture::Activation;
+use crate::architecture::rules::NumberFrom::SqrtHidden;
+use crate::architecture::rules::{ActivationFrom, Arithmetic, Neutral, Switch};
+use crate::architecture::usual::{GGUF_ARITHMETIC, HF_ARITHMETIC};
 use crate::family::{Dialect, Family};
 use crate::names::{
     GGUF_CELLS, GGUF_DIMS, GGUF_PRE_NORMS, GGUF_TRUNK, HF_ATTENTION_BIASES, HF_CELLS, HF_DIMS, HF_HEADS, HF_PRE_NORMS,
@@ -33,6 +37,18 @@ pub(super) static FAMILY: Family = Family {
         cells: HF_CELLS,
         others: &[HF_TRUNK, HF_PRE_NORMS, HF_ATTENTION_BIASES],
         root: HF_HEADS,
+        arithmetic: Arithmetic {
+            norm_offset: 1.0,
+            activation: ActivationFrom::Key {
+                key: "hidden_act",
+                absent: Activation::GeluTanh,
+                gelu: Activation::GeluTanh,
+            },
+            embedding_scale: &[SqrtHidden],
+            tied: Switch::Key("tie_word_embeddings", true),
+            neutral: &[("hidden_activation", Neutral::Text(&["gelu_pytorch_tanh"]))],
+            ..HF_ARITHMETIC
+        },
     },
     gguf: Dialect {
         prefixes: &[""],
@@ -40,5 +56,10 @@ pub(super) static FAMILY: Family = Family {
         cells: GGUF_CELLS,
         others: &[GGUF_TRUNK, GGUF_PRE_NORMS],
         root: &[],
+        arithmetic: Arithmetic {
+            activation: ActivationFrom::Always(Activation::GeluTanh),
+            embedding_scale: &[SqrtHidden],
+            ..GGUF_ARITHMETIC
+        },
     },
 };

@@ -13,6 +13,10 @@
 //! ## Source
 //! transformers `models/qwen3`; llama.cpp `conversion/qwen.py`.
 
+use crate::architecture::Span;
+use crate::architecture::rules::NumberFrom::{Key, Value};
+use crate::architecture::rules::{Arithmetic, LayersFrom, Presence, Switch, WindowFrom};
+use crate::architecture::usual::{GGUF_ARITHMETIC, HF_ARITHMETIC, WINDOWED_BY_NAME};
 use crate::family::{Dialect, Family};
 use crate::names::{
     GGUF_BIASES, GGUF_CELLS, GGUF_DIMS, GGUF_PRE_NORMS, GGUF_QK_NORMS, GGUF_TRUNK, HF_ATTENTION_BIASES, HF_CELLS,
@@ -34,6 +38,15 @@ pub(super) static FAMILY: Family = Family {
         cells: HF_CELLS,
         others: &[HF_TRUNK, HF_PRE_NORMS, HF_QK_NORMS, HF_ATTENTION_BIASES],
         root: HF_HEADS,
+        arithmetic: Arithmetic {
+            head_norms: Some((Span::Head, Presence::As(Switch::Always(true)))),
+            window: WindowFrom {
+                switch: Switch::Key("use_sliding_window", false),
+                size: &[Key("sliding_window"), Value(4096.0)],
+                layers: &[WINDOWED_BY_NAME, LayersFrom::From(Key("max_window_layers")), LayersFrom::From(Value(28.0))],
+            },
+            ..HF_ARITHMETIC
+        },
     },
     gguf: Dialect {
         prefixes: &[""],
@@ -41,5 +54,9 @@ pub(super) static FAMILY: Family = Family {
         cells: GGUF_CELLS,
         others: &[GGUF_TRUNK, GGUF_PRE_NORMS, GGUF_QK_NORMS, GGUF_BIASES],
         root: &[],
+        arithmetic: Arithmetic {
+            head_norms: Some((Span::Head, Presence::As(Switch::Always(true)))),
+            ..GGUF_ARITHMETIC
+        },
     },
 };

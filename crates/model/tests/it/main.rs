@@ -3,6 +3,7 @@
 // The lint settings know test functions, not the functions those share.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod architecture;
 mod families;
 mod files;
 mod gguf;
