@@ -47,5 +47,6 @@ pub use dims::Dims;
 pub use error::ModelError;
 pub use family::{CellRule, Dialect, DimFrom, DimKeys, Family, NormPlace, OtherRule, Part, Role};
 pub use listing::{Listing, NamePattern};
+pub use load::first_not_finite;
 pub use model::{Model, OpenOptions, OtherTensor};
 pub use overrides::CellOverride;

@@ -9,5 +9,7 @@ mod files;
 mod gguf;
 mod loading;
 mod overrides;
+mod parity;
+mod recorder;
 mod refusals;
 mod source;
