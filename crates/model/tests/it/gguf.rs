@@ -92,7 +92,7 @@ pub(crate) fn tensors_of(fixture: &Fixture, arch: &str, stack: bool) -> Tensors 
     out
 }
 
-fn metadata_of(fixture: &Fixture, arch: &str) -> BTreeMap<String, MetaValue> {
+pub(crate) fn metadata_of(fixture: &Fixture, arch: &str) -> BTreeMap<String, MetaValue> {
     let mut out = BTreeMap::from([("general.architecture".to_owned(), MetaValue::Text(arch.to_owned()))]);
     let keys = [
         ("block_count", "layers"),
