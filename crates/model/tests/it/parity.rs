@@ -128,7 +128,9 @@ fn report(all: Vec<(String, Vec<String>)>) {
     let wrong: Vec<String> = all
         .into_iter()
         .filter(|(_, wrong)| !wrong.is_empty())
-        .map(|(case, wrong)| format!("{case}:\n    {}", wrong.iter().take(6).cloned().collect::<Vec<_>>().join("\n    ")))
+        .map(|(case, wrong)| {
+            format!("{case}:\n    {}", wrong.iter().take(6).cloned().collect::<Vec<_>>().join("\n    "))
+        })
         .collect();
     assert!(wrong.is_empty(), "{} cases differ from transformers\n  {}", wrong.len(), wrong.join("\n  "));
 }
