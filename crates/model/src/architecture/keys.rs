@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use super::rules::{
     ActivationFrom, Arithmetic, LayersFrom, Neutral, NumberFrom, Presence, RopeFrom, Switch, WiringFrom,
 };
-use super::scaling;
+use super::scaling::OBJECTS;
+use super::scaling_gguf::GGUF_KEYS;
 use super::settings::{Datum, Settings, key_of};
 use crate::config::Keys;
 use crate::error::{ModelError, quoted};
@@ -155,14 +156,16 @@ pub(crate) fn check(
     for key in present(settings.keys) {
         let Some(datum) = settings.some(key) else { continue };
         let full = settings.keys.full_key(key);
+        let at_one_value = rules.neutral.iter().find(|(name, _)| *name == key);
+        let harmless_here = at_one_value.is_none() && harmless.contains(&key);
         if known.contains(key)
-            || harmless.contains(&key)
+            || harmless_here
             || rules.harmless.contains(&key)
             || ignored.iter().any(|i| *i == full || i == key)
         {
             continue;
         }
-        let at_one_value = rules.neutral.iter().chain(neutral).find(|(name, _)| *name == key);
+        let at_one_value = at_one_value.or_else(|| neutral.iter().find(|(name, _)| *name == key));
         if at_one_value.is_some_and(|(_, value)| is(datum, *value, settings)) {
             continue;
         }
@@ -237,8 +240,8 @@ fn known(settings: &Settings<'_>, rules: &Arithmetic, dims: &DimKeys) -> BTreeSe
     }
     if rules.rope.is_some() {
         known.extend(match settings.keys {
-            Keys::HuggingFace(_) => scaling::OBJECTS.as_slice(),
-            Keys::Gguf { .. } => scaling::GGUF_KEYS.as_slice(),
+            Keys::HuggingFace(_) => OBJECTS.as_slice(),
+            Keys::Gguf { .. } => GGUF_KEYS.as_slice(),
         });
     }
     known

@@ -3,11 +3,15 @@
 //! One layout for all families. A family's file says where each value is written; what comes out here has no keys and no
 //! dialects left, only numbers and names of tensors.
 
+mod biases;
 mod keys;
+mod layers;
+mod object;
 mod resolve;
 mod rope;
 pub mod rules;
 mod scaling;
+mod scaling_gguf;
 mod settings;
 mod tensors;
 pub(crate) mod usual;

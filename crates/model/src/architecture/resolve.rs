@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use tomo_map::Component;
 
-use super::rules::{ActivationFrom, Arithmetic, LayersFrom, NumberFrom, Presence, Switch, WiringFrom};
+use super::rules::{ActivationFrom, Arithmetic, NumberFrom, Presence, Switch, WiringFrom};
 use super::scaling::Ropes;
-use super::settings::{Datum, Settings, Sizes};
-use super::tensors::Tensors;
+use super::settings::{Settings, Sizes};
+use super::tensors::{Names, Tensors};
 use super::{
     Activation, Architecture, Attention, Embedding, Experts, Head, HeadNorm, Layer, Mlp, Norm, Rope, Span, Wiring, keys,
 };
@@ -57,7 +57,7 @@ fn sizes(model: &Model) -> Result<Sizes, ModelError> {
         kv_heads: size(dims.kv_heads, "number of key-value heads")?,
         head_dim: size(dims.head_dim, "head dim")?,
     };
-    if sizes.heads % sizes.kv_heads != 0 {
+    if !sizes.heads.is_multiple_of(sizes.kv_heads) {
         return Err(ModelError::Setting {
             key: quoted("number of key-value heads"),
             expected: format!("a divisor of the {} query heads", sizes.heads),
@@ -94,8 +94,8 @@ impl Resolver<'_> {
         let (settings, rules) = (&self.settings, self.rules);
         let context = settings.count(rules.context, "positions")?;
         self.tensors.check_biases(rules, settings)?;
-        let rotated = self.layers(rules.rope.map_or(&[], |rope| rope.layers), &[])?;
-        let windows = self.windows(&rotated)?;
+        let rotated = settings.layers(rules.rope.map_or(&[], |rope| rope.layers), &[])?;
+        let windows = settings.windows(&rules.window, &rotated)?;
         let (ropes, rope_of) = self.ropes(context, &rotated, &windows)?;
         let epsilon = settings.required(rules.epsilon, "added to the variance in norms")?;
         let shared = Shared {
@@ -240,7 +240,9 @@ impl Resolver<'_> {
             NormPlace::Query | NormPlace::Key => None,
             _ => Some(self.settings.sizes.hidden),
         };
-        let Some((weight, bias)) = self.tensors.norm(place, layer, self.rules.norm, width)? else { return Ok(None) };
+        let Some(Names { weight, bias }) = self.tensors.norm(place, layer, self.rules.norm, width)? else {
+            return Ok(None);
+        };
         Ok(Some(Norm { kind: self.rules.norm, epsilon, weight_offset: self.rules.norm_offset, weight, bias }))
     }
 
@@ -260,76 +262,6 @@ impl Resolver<'_> {
         let allowed: &[usize] = if span == Span::All { &[all] } else { &[head_dim, all] };
         self.tensors.check_norm_width(&norm, allowed)?;
         Ok(Some(HeadNorm { norm, span }))
-    }
-
-    fn windows(&self, rotated: &[bool]) -> Result<Vec<Option<usize>>, ModelError> {
-        let rule = &self.rules.window;
-        let layers = self.settings.sizes.layers;
-        let on = self.settings.switch(rule.switch)?;
-        let size = if on { self.settings.count(rule.size, "the sliding window")? } else { None };
-        // A list that calls layers windowed where there is no window contradicts it; no rule of thumb does.
-        let listed = rule.layers.iter().copied().filter(|place| matches!(place, LayersFrom::Named(..)));
-        let listed = listed.collect::<Vec<_>>();
-        let flags = match size {
-            Some(_) => self.layers(rule.layers, rotated)?,
-            None if !listed.is_empty() => self.layers(&listed, rotated)?,
-            None => vec![false; layers],
-        };
-        if size.is_none() && !rule.size.is_empty() && flags.contains(&true) {
-            let LayersFrom::Named(key, ..) = listed[0] else { return Ok(vec![None; layers]) };
-            return Err(self.settings.wrong(key, "no windowed layers, since the config gives no window"));
-        }
-        Ok(flags.into_iter().map(|windowed| size.filter(|_| windowed)).collect())
-    }
-
-    /// One flag per layer, by the first place that the config fills in; none of them: false everywhere.
-    fn layers(&self, places: &[LayersFrom], rotated: &[bool]) -> Result<Vec<bool>, ModelError> {
-        let count = self.settings.sizes.layers;
-        for place in places {
-            let flags = match *place {
-                LayersFrom::All => Some(vec![true; count]),
-                LayersFrom::Named(key, this, that) => self.named(key, this, that)?,
-                LayersFrom::Flags(key) => self.flags(key)?,
-                LayersFrom::AllButEvery(number) => {
-                    let n = self.settings.count(&[number], "every how many layers")?;
-                    n.map(|n| (0..count).map(|layer| !(layer + 1).is_multiple_of(n)).collect())
-                }
-                LayersFrom::From(number) => {
-                    let first = self.settings.number(&[number])?;
-                    #[expect(clippy::cast_precision_loss, reason = "at most 10000 layers")]
-                    first.map(|first| (0..count).map(|layer| layer as f64 >= first).collect())
-                }
-                LayersFrom::Unrotated => Some(rotated.iter().map(|rotated| !rotated).collect()),
-            };
-            if let Some(flags) = flags {
-                return Ok(flags);
-            }
-        }
-        Ok(vec![false; count])
-    }
-
-    fn named(&self, key: &str, this: &str, that: &str) -> Result<Option<Vec<bool>>, ModelError> {
-        let count = self.settings.sizes.layers;
-        let Some(datum) = self.settings.some(key) else { return Ok(None) };
-        let wrong = || self.settings.wrong(key, format!("a list of {count} names, {this} or {that}"));
-        let names = datum.list().filter(|list| list.len() == count).ok_or_else(wrong)?;
-        let flag = |datum: Datum<'_>| match datum.text() {
-            Some(name) if name == this => Ok(true),
-            Some(name) if name == that => Ok(false),
-            _ => Err(wrong()),
-        };
-        names.into_iter().map(flag).collect::<Result<_, _>>().map(Some)
-    }
-
-    /// `None` also where the key holds no list: another rule may read it.
-    fn flags(&self, key: &str) -> Result<Option<Vec<bool>>, ModelError> {
-        let count = self.settings.sizes.layers;
-        let Some(list) = self.settings.some(key).and_then(Datum::list) else { return Ok(None) };
-        let wrong = || self.settings.wrong(key, format!("a list of {count} entries, true or false"));
-        if list.len() < count {
-            return Err(wrong());
-        }
-        list.into_iter().take(count).map(|datum| datum.truth().ok_or_else(wrong)).collect::<Result<_, _>>().map(Some)
     }
 
     /// The ropes, and which of them each layer uses.

@@ -1,12 +1,13 @@
-//! From a config's rope settings to a [`Rope`], in both dialects.
+//! From a config's rope settings to a [`Rope`].
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tomo_checkpoint::Source;
 
+use super::object::{Object, wrong_in};
 use super::rope::{
     Llama3, LongRope, Rope, Yarn, divided, frequencies, linear, llama3, longrope_attention, yarn, yarn_attention,
 };
-use super::rules::{NumberFrom, RopeFrom};
+use super::rules::RopeFrom;
 use super::settings::{Datum, Settings};
 use crate::config::Keys;
 use crate::error::{ModelError, quoted};
@@ -16,22 +17,6 @@ pub(crate) const OBJECTS: [&str; 2] = ["rope_scaling", "rope_parameters"];
 
 /// The objects inside `rope_parameters` where layers rotate differently.
 const LAYER_KINDS: [&str; 2] = ["full_attention", "sliding_attention"];
-
-/// Keys of GGUF that are read for every rope.
-pub(crate) const GGUF_KEYS: [&str; 8] = [
-    "rope.scaling.type",
-    "rope.scaling.factor",
-    "rope.scale_linear",
-    "rope.scaling.attn_factor",
-    "rope.scaling.original_context_length",
-    "rope.scaling.yarn_attn_factor",
-    "rope.scaling.yarn_beta_fast",
-    "rope.scaling.yarn_beta_slow",
-];
-
-/// Tensors of GGUF that are read for every rope: a divisor per frequency.
-pub(crate) const GGUF_TENSORS: [&str; 3] =
-    ["rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"];
 
 /// What it takes to read rope settings.
 pub(crate) struct Ropes<'a> {
@@ -44,17 +29,17 @@ pub(crate) struct Ropes<'a> {
 
 /// A base and how much of a head rotates.
 #[derive(Clone, Copy)]
-struct Base {
-    theta: f64,
-    dims: usize,
+pub(super) struct Base {
+    pub(super) theta: f64,
+    pub(super) dims: usize,
 }
 
 impl Ropes<'_> {
     /// The rope of layers that see everything.
     pub(crate) fn global(&self) -> Result<Rope, ModelError> {
         match self.settings.keys {
-            Keys::Gguf { .. } => self.from_gguf(),
-            Keys::HuggingFace(_) => self.from_object(&self.object("full_attention")?),
+            Keys::Gguf { .. } => self.gguf(),
+            Keys::HuggingFace(_) => self.rope_in(&self.object("full_attention")?),
         }
     }
 
@@ -65,10 +50,10 @@ impl Ropes<'_> {
         }
         let object = match self.settings.keys {
             Keys::HuggingFace(_) => self.object("sliding_attention")?,
-            Keys::Gguf { .. } => Object { path: String::new(), map: None },
+            Keys::Gguf { .. } => Object::NONE,
         };
         if let Some(map) = object.map.filter(|map| !map.is_empty()) {
-            return self.from_object(&Object { path: object.path, map: Some(map) }).map(Some);
+            return self.rope_in(&Object { path: object.path, map: Some(map) }).map(Some);
         }
         let theta = self.settings.required(self.rule.local_theta, "the rope base of windowed layers")?;
         let base = self.base(&object, theta)?;
@@ -78,7 +63,7 @@ impl Ropes<'_> {
     /// The object of rope settings that holds for one kind of layer.
     fn object(&self, kind: &str) -> Result<Object<'_>, ModelError> {
         let found = OBJECTS.iter().find_map(|key| Some((*key, self.settings.some(key)?)));
-        let Some((key, datum)) = found else { return Ok(Object { path: String::new(), map: None }) };
+        let Some((key, datum)) = found else { return Ok(Object::NONE) };
         let Datum::Json(Value::Object(map)) = datum else {
             return Err(self.settings.wrong(key, "an object of rope settings"));
         };
@@ -100,7 +85,7 @@ impl Ropes<'_> {
         Ok(Object { path: format!("{key}.{kind}"), map })
     }
 
-    fn from_object(&self, object: &Object<'_>) -> Result<Rope, ModelError> {
+    fn rope_in(&self, object: &Object<'_>) -> Result<Rope, ModelError> {
         let theta = match object.number("rope_theta")? {
             Some(theta) => theta,
             None => self.settings.required(self.rule.theta, "the base of the rotary embedding")?,
@@ -151,7 +136,7 @@ impl Ropes<'_> {
         Ok(())
     }
 
-    fn base(&self, object: &Object<'_>, theta: f64) -> Result<Base, ModelError> {
+    pub(super) fn base(&self, object: &Object<'_>, theta: f64) -> Result<Base, ModelError> {
         if !(theta.is_finite() && theta > 1.0 && theta < 1e30) {
             let key = self.settings.keys_of(self.rule.theta).next().unwrap_or("rope_theta");
             return Err(match object.has("rope_theta") {
@@ -236,7 +221,8 @@ impl Ropes<'_> {
             Some(attention) => attention,
             None => longrope_attention(factor, original),
         };
-        let (short, long) = (object.factors("short_factor", base)?, object.factors("long_factor", base)?);
+        let (short, long) =
+            (object.factors("short_factor", base.dims / 2)?, object.factors("long_factor", base.dims / 2)?);
         Ok(with_attention(longrope(base, original, &short, &long), attention))
     }
 
@@ -268,85 +254,8 @@ impl Ropes<'_> {
             .ok_or_else(|| self.settings.wrong("max_position_embeddings", "a number: the rope settings need it"))
     }
 
-    fn from_gguf(&self) -> Result<Rope, ModelError> {
-        let settings = self.settings;
-        let theta = settings.required(self.rule.theta, "the base of the rotary embedding")?;
-        let base = self.base(&Object { path: String::new(), map: None }, theta)?;
-        let factor =
-            |key: &'static str| settings.positive(&[NumberFrom::Key(key)], "a factor").map(|x| x.map(f64::from));
-        let scale = match factor("rope.scaling.factor")? {
-            Some(scale) => scale,
-            None => factor("rope.scale_linear")?.unwrap_or(1.0),
-        };
-        let extra = factor("rope.scaling.attn_factor")?.unwrap_or(1.0);
-        let kind = match settings.get("rope.scaling.type") {
-            None => "linear",
-            Some(datum) => datum.text().unwrap_or_default(),
-        };
-        let [freqs, short, long] = GGUF_TENSORS.map(|name| self.divisors(name, base));
-        let (freqs, short, long) = (freqs?, short?, long?);
-        let rope = match (kind, short, long, freqs) {
-            ("linear" | "longrope" | "none", Some(short), Some(long), None) if scale == 1.0 => {
-                longrope(base, self.gguf_context()?, &short, &long)
-            }
-            ("linear" | "none", None, None, Some(freqs)) if scale == 1.0 || kind == "none" => {
-                plain(divided(base.theta, base.dims, &freqs), base.dims)
-            }
-            ("none", None, None, None) => plain(frequencies(base.theta, base.dims), base.dims),
-            ("linear", None, None, None) => plain(linear(base.theta, base.dims, scale), base.dims),
-            ("yarn", None, None, None) => self.gguf_yarn(base, scale)?,
-            _ => {
-                let expected = "none, linear, yarn or longrope, and rope_freqs or rope_factors tensors that fit it";
-                return Err(settings.wrong("rope.scaling.type", expected));
-            }
-        };
-        let attention = f64::from(rope.attention_factor) * extra;
-        self.checked(with_attention(rope, attention), &Object { path: String::new(), map: None })
-    }
-
-    fn gguf_yarn(&self, base: Base, factor: f64) -> Result<Rope, ModelError> {
-        let number = |key: &'static str| self.settings.positive(&[NumberFrom::Key(key)], "a factor");
-        let attention = number("rope.scaling.yarn_attn_factor")?.map_or(yarn_attention(factor, 1.0), f64::from);
-        let fast = number("rope.scaling.yarn_beta_fast")?.map_or(32.0, f64::from);
-        let slow = number("rope.scaling.yarn_beta_slow")?.map_or(1.0, f64::from);
-        let scaling = Yarn { factor, context: self.gguf_context()?, fast, slow, truncate: true };
-        Ok(with_attention(plain(yarn(base.theta, base.dims, scaling), base.dims), attention))
-    }
-
-    fn gguf_context(&self) -> Result<f64, ModelError> {
-        #[expect(clippy::cast_precision_loss)]
-        let found = self.settings.count(self.rule.original_context, "positions before scaling")?.map(|n| n as f64);
-        found.filter(|n| *n >= 2.0).ok_or_else(|| {
-            self.settings
-                .wrong("rope.scaling.original_context_length", "a whole number, 2 or more: positions before scaling")
-        })
-    }
-
-    /// A tensor with one divisor per frequency.
-    fn divisors(&self, name: &str, base: Base) -> Result<Option<Vec<f32>>, ModelError> {
-        let Some(tensor) = self.source.tensor(name) else { return Ok(None) };
-        let count = base.dims / 2;
-        if tensor.numel() != count as u64 {
-            return Err(ModelError::Shape {
-                what: "the tensor of rotary factors".to_owned(),
-                tensor: quoted(name),
-                expected: format!("[{count}]"),
-                found: format!("{:?}", tensor.shape),
-            });
-        }
-        let mut out = vec![0.0; count];
-        self.source.decode(name, 0..count as u64, &mut out)?;
-        match out.iter().position(|x| !(x.is_finite() && *x > 0.0)) {
-            None => Ok(Some(out)),
-            Some(at) => Err(ModelError::Unsupported {
-                tensor: quoted(name),
-                reason: format!("entry {at} is {}, where a number above 0 is expected", out[at]),
-            }),
-        }
-    }
-
     /// What the executor relies on.
-    fn checked(&self, rope: Rope, object: &Object<'_>) -> Result<Rope, ModelError> {
+    pub(super) fn checked(&self, rope: Rope, object: &Object<'_>) -> Result<Rope, ModelError> {
         let long = match &rope.long {
             Some(LongRope::Fixed { frequencies, .. }) => frequencies.as_slice(),
             _ => &[],
@@ -379,76 +288,18 @@ const YARN_KEYS: &[&str] = &[
 const LONGROPE_KEYS: &[&str] =
     &["short_factor", "long_factor", "factor", "original_max_position_embeddings", "attention_factor"];
 
-fn plain(frequencies: Vec<f32>, dims: usize) -> Rope {
+pub(super) fn plain(frequencies: Vec<f32>, dims: usize) -> Rope {
     Rope { dims, frequencies, attention_factor: 1.0, long: None }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "checked to be finite in `checked`")]
-fn with_attention(rope: Rope, attention: f64) -> Rope {
+pub(super) fn with_attention(rope: Rope, attention: f64) -> Rope {
     Rope { attention_factor: attention as f32, ..rope }
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number within u32")]
-fn longrope(base: Base, original: f64, short: &[f32], long: &[f32]) -> Rope {
+pub(super) fn longrope(base: Base, original: f64, short: &[f32], long: &[f32]) -> Rope {
     let frequencies = divided(base.theta, base.dims, long);
     let long = Some(LongRope::Fixed { context: original as usize, frequencies });
     Rope { long, ..plain(divided(base.theta, base.dims, short), base.dims) }
-}
-
-fn wrong_in(path: &str, key: &str, found: Option<&Value>, expected: &str) -> ModelError {
-    ModelError::Setting {
-        key: quoted(&format!("{path}.{key}")),
-        expected: expected.to_owned(),
-        found: found.map_or_else(|| "nothing".to_owned(), |value| Datum::Json(value).shown()),
-    }
-}
-
-/// An object of rope settings and where it is.
-struct Object<'a> {
-    path: String,
-    map: Option<&'a Map<String, Value>>,
-}
-
-impl Object<'_> {
-    fn has(&self, key: &str) -> bool {
-        self.map.is_some_and(|map| map.contains_key(key))
-    }
-
-    fn wrong(&self, key: &str, expected: &str) -> ModelError {
-        wrong_in(&self.path, key, self.map.and_then(|map| map.get(key)), expected)
-    }
-
-    fn number(&self, key: &str) -> Result<Option<f64>, ModelError> {
-        match self.map.and_then(|map| map.get(key)) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => {
-                value.as_f64().filter(|x| x.is_finite()).map(Some).ok_or_else(|| self.wrong(key, "a number"))
-            }
-        }
-    }
-
-    /// A factor above zero that must be there.
-    fn required(&self, key: &str) -> Result<f64, ModelError> {
-        self.number(key)?.filter(|x| *x > 0.0).ok_or_else(|| self.wrong(key, "a number above 0"))
-    }
-
-    fn text(&self, keys: &[&str]) -> Result<Option<&str>, ModelError> {
-        for key in keys {
-            match self.map.and_then(|map| map.get(*key)) {
-                None | Some(Value::Null) => {}
-                Some(Value::String(text)) => return Ok(Some(text)),
-                Some(_) => return Err(self.wrong(key, "a name")),
-            }
-        }
-        Ok(None)
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "checked to be finite and above 0 right after")]
-    fn factors(&self, key: &str, base: Base) -> Result<Vec<f32>, ModelError> {
-        let count = base.dims / 2;
-        let wrong = || self.wrong(key, &format!("a list of {count} numbers above 0"));
-        let Some(Value::Array(list)) = self.map.and_then(|map| map.get(key)) else { return Err(wrong()) };
-        let factors: Option<Vec<f32>> = list.iter().map(|x| x.as_f64().map(|x| x as f32)).collect();
-        factors.filter(|f| f.len() == count && f.iter().all(|x| x.is_finite() && *x > 0.0)).ok_or_else(wrong)
-    }
 }

@@ -1,21 +1,25 @@
 //! The tensors of a forward pass beside the cells: which are there, under which names, of which shape.
 
 use tomo_checkpoint::{Source, TensorInfo};
-use tomo_map::Component;
 
-use super::rules::{Arithmetic, Presence};
-use super::scaling::GGUF_TENSORS;
-use super::settings::{Settings, Sizes};
+use super::rules::Arithmetic;
+use super::scaling_gguf::GGUF_TENSORS;
+use super::settings::Sizes;
 use super::{Norm, NormKind};
-use crate::cell::CellSource;
 use crate::error::{ModelError, quoted};
 use crate::family::{Dialect, NormPlace, OtherRule, Role};
 use crate::model::Model;
 use crate::pattern::fill;
 
+/// Names of the weight and the bias of a norm: one each, or one per head, or none.
+pub(crate) struct Names {
+    pub(crate) weight: Vec<String>,
+    pub(crate) bias: Vec<String>,
+}
+
 /// A checkpoint's tensors by what they are for.
 pub(crate) struct Tensors<'a> {
-    model: &'a Model,
+    pub(super) model: &'a Model,
     dialect: &'static Dialect,
     prefix: &'static str,
     sizes: Sizes,
@@ -38,11 +42,11 @@ impl<'a> Tensors<'a> {
         Ok(this)
     }
 
-    fn source(&self) -> &'a dyn Source {
+    pub(super) fn source(&self) -> &'a dyn Source {
         self.model.source()
     }
 
-    fn tensor(&self, name: &str) -> Result<&'a TensorInfo, ModelError> {
+    pub(super) fn tensor(&self, name: &str) -> Result<&'a TensorInfo, ModelError> {
         self.source().tensor(name).ok_or_else(|| ModelError::MissingTensor {
             what: "a tensor of the forward pass".to_owned(),
             expected: quoted(name),
@@ -88,7 +92,7 @@ impl<'a> Tensors<'a> {
         layer: u32,
         kind: NormKind,
         width: Option<usize>,
-    ) -> Result<Option<(Vec<String>, Vec<String>)>, ModelError> {
+    ) -> Result<Option<Names>, ModelError> {
         let weight = self.norm_names(place, layer, ".weight")?;
         let bias = self.norm_names(place, layer, ".bias")?;
         if weight.is_empty() {
@@ -109,7 +113,7 @@ impl<'a> Tensors<'a> {
                 return Err(self.wrong_shape(place.name(), tensor, format!("[{}]", self.sizes.hidden)));
             }
         }
-        Ok(Some((weight, bias)))
+        Ok(Some(Names { weight, bias }))
     }
 
     /// The tensors of the first rule that the checkpoint follows.
@@ -215,44 +219,7 @@ impl<'a> Tensors<'a> {
         Ok(tensor.name.clone())
     }
 
-    /// Compares the biases in the checkpoint with what the config says, and with the weights they belong to.
-    pub(crate) fn check_biases(&self, rules: &Arithmetic, settings: &Settings<'_>) -> Result<(), ModelError> {
-        let mut used = std::collections::BTreeSet::new();
-        for cell in self.model.cells() {
-            let Some(stem) = cell.tensor.strip_suffix("weight") else { continue };
-            let name = format!("{stem}bias");
-            let stored = self.source().tensor(&name);
-            if let Some(expected) = expected_bias(rules, settings, cell.id.component)?
-                && expected != stored.is_some()
-            {
-                return Err(contradicted_bias(cell, &name, expected));
-            }
-            if let Some(tensor) = stored {
-                self.check_bias_rows(cell, tensor)?;
-                used.insert(name);
-            }
-        }
-        let stray = self.model.others().iter().find(|o| o.role == Role::Bias && !used.contains(&o.tensor.name));
-        match stray {
-            None => Ok(()),
-            Some(other) => Err(ModelError::Unsupported {
-                tensor: quoted(&other.tensor.name),
-                reason: "is a bias of no cell that was found".to_owned(),
-            }),
-        }
-    }
-
-    fn check_bias_rows(&self, cell: &CellSource, bias: &TensorInfo) -> Result<(), ModelError> {
-        let weight = self.tensor(&cell.tensor)?;
-        let rows = if cell.storage.transposed { weight.shape.last() } else { weight.shape.first() };
-        let rows = rows.map_or(&[][..], std::slice::from_ref);
-        if bias.shape == rows {
-            return self.check_dtype(bias);
-        }
-        Err(self.wrong_shape(&format!("the bias of {}", cell.id), bias, format!("{rows:?}")))
-    }
-
-    fn check_dtype(&self, tensor: &TensorInfo) -> Result<(), ModelError> {
+    pub(super) fn check_dtype(&self, tensor: &TensorInfo) -> Result<(), ModelError> {
         if tensor.dtype.is_weight() {
             return Ok(());
         }
@@ -260,33 +227,12 @@ impl<'a> Tensors<'a> {
         Err(ModelError::Unsupported { tensor: quoted(&tensor.name), reason })
     }
 
-    fn wrong_shape(&self, what: &str, tensor: &TensorInfo, expected: String) -> ModelError {
+    pub(super) fn wrong_shape(&self, what: &str, tensor: &TensorInfo, expected: String) -> ModelError {
         ModelError::Shape {
             what: what.to_owned(),
             tensor: quoted(&tensor.name),
             expected,
             found: format!("{:?}", tensor.shape),
         }
-    }
-}
-
-fn expected_bias(
-    rules: &Arithmetic,
-    settings: &Settings<'_>,
-    component: Component,
-) -> Result<Option<bool>, ModelError> {
-    match rules.biases.iter().find(|(components, _)| components.contains(&component)) {
-        Some((_, Presence::As(switch))) => settings.switch(*switch).map(Some),
-        Some((_, Presence::Stored)) | None => Ok(None),
-    }
-}
-
-fn contradicted_bias(cell: &CellSource, name: &str, expected: bool) -> ModelError {
-    if expected {
-        return ModelError::MissingTensor { what: format!("the bias of {}", cell.id), expected: quoted(name) };
-    }
-    ModelError::Unsupported {
-        tensor: quoted(name),
-        reason: format!("is a bias of {}, which the config says the model does not have", cell.id),
     }
 }

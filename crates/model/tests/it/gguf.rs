@@ -63,7 +63,7 @@ fn expert_of(name: &str) -> Option<(String, usize)> {
     Some((format!("blk.{layer}.ffn_{part}"), expert.parse().ok()?))
 }
 
-fn tensors_of(fixture: &Fixture, arch: &str, stack: bool) -> Tensors {
+pub(crate) fn tensors_of(fixture: &Fixture, arch: &str, stack: bool) -> Tensors {
     let mut out = Tensors::new();
     let mut experts = BTreeMap::<String, BTreeMap<usize, (Vec<u64>, Vec<f32>)>>::new();
     let mut norms_of_heads = BTreeMap::<String, Vec<f32>>::new();

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod architecture;
+mod architecture_gguf;
+mod architecture_rope;
 mod families;
 mod files;
 mod gguf;
