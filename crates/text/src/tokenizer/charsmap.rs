@@ -17,8 +17,7 @@ pub(super) fn check(map: &[u8]) -> Result<(), TextError> {
     let length = u32::from_le_bytes(*head) as usize;
     let units = rest.get(..length).filter(|t| !t.is_empty() && t.len().is_multiple_of(4));
     let units = units.ok_or_else(|| wrong("a trie longer than the map, or of no whole units"))?;
-    let units: Vec<u32> =
-        units.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+    let units: Vec<u32> = units.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
     let texts = std::str::from_utf8(&rest[length..]).map_err(|_| wrong("replacements that are not UTF-8"))?;
     walk(&units, texts).map_err(wrong)
 }

@@ -48,7 +48,9 @@ pub(super) fn build(entries: &BTreeMap<String, MetaValue>) -> Result<Parts, Text
             .expected("gpt2 (byte-level BPE), llama (SentencePiece BPE), gemma4 or t5 (unigram)")
             .found(other)
             .hint(match other {
-                "bert" => "WordPiece is the tokenizer of encoders; a model that predicts the next token has another one",
+                "bert" => {
+                    "WordPiece is the tokenizer of encoders; a model that predicts the next token has another one"
+                }
                 _ => "put the model's tokenizer.json beside the file",
             })),
     }
@@ -241,8 +243,8 @@ fn finish(
     let named = [bos, eos, unknown(metadata)?, padding];
     let mut added = Vec::new();
     for (id, token) in (0u32..).zip(&metadata.tokens) {
-        let special = matches!(metadata.types[id as usize], TokenType::Control | TokenType::Unknown)
-            || named.contains(&Some(id));
+        let special =
+            matches!(metadata.types[id as usize], TokenType::Control | TokenType::Unknown) || named.contains(&Some(id));
         let whole = special || metadata.types[id as usize] == TokenType::UserDefined;
         // A respelled run of spaces is no longer in the vocabulary under its own text: merges make it.
         if whole && !token.is_empty() && inner.token_to_id(token) == Some(id) {
@@ -252,10 +254,14 @@ fn finish(
     inner.add_tokens(added).map_err(library)?;
     let adds_bos = metadata.flag("tokenizer.ggml.add_bos_token")?.unwrap_or(adds_bos && bos.is_some());
     if adds_bos && bos.is_none() {
-        return Err(damaged("the tokenizer begins every sequence with BOS, and does not say which token that is", MODEL)
-            .expected("tokenizer.ggml.bos_token_id beside tokenizer.ggml.add_bos_token"));
+        return Err(damaged(
+            "the tokenizer begins every sequence with BOS, and does not say which token that is",
+            MODEL,
+        )
+        .expected("tokenizer.ggml.bos_token_id beside tokenizer.ggml.add_bos_token"));
     }
-    Ok(Parts { inner, bos, eos, adds_bos, kind, size: metadata.tokens.len() as u64 })
+    let hasher = metadata.hash();
+    Ok(Parts { inner, bos, eos, adds_bos, kind, size: metadata.tokens.len() as u64, hasher })
 }
 
 fn library(error: impl std::fmt::Display) -> TextError {

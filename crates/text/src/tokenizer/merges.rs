@@ -14,14 +14,16 @@ pub(super) fn listed(merges: &[&str], tokens: &[&str], key: &str) -> Result<Vec<
     for (index, merge) in merges.iter().enumerate() {
         let wrong = |what: &str| damaged(what, key).found(format!("merge {index}: {merge:?}"));
         let parts = merge.split_once(' ').filter(|(a, b)| !a.is_empty() && !b.is_empty() && !b.contains(' '));
-        let (left, right) =
-            parts.ok_or_else(|| wrong("a merge is not two tokens").expected("two tokens with one space between them"))?;
+        let (left, right) = parts
+            .ok_or_else(|| wrong("a merge is not two tokens").expected("two tokens with one space between them"))?;
         made.clear();
         made.push_str(left);
         made.push_str(right);
         for token in [left, right, &made] {
             if !known.contains_key(token) {
-                return Err(wrong("a merge of tokens that do not exist").expected(format!("{token:?} in the vocabulary")));
+                return Err(
+                    wrong("a merge of tokens that do not exist").expected(format!("{token:?} in the vocabulary"))
+                );
             }
         }
         out.push((left.to_owned(), right.to_owned()));

@@ -117,12 +117,38 @@ impl<'a> Metadata<'a> {
         })
     }
 
+    /// Hashes every entry of the tokenizer but its chat template.
+    pub(super) fn hash(&self) -> blake3::Hasher {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"gguf\0");
+        for (key, value) in self.entries.iter().filter(|(key, _)| key.starts_with("tokenizer.ggml.")) {
+            hasher.update(key.as_bytes()).update(b"\0");
+            add(&mut hasher, value);
+        }
+        hasher
+    }
+
     fn array<T>(&self, key: &str, item: fn(&'a MetaValue) -> Option<T>) -> Result<Option<Vec<T>>, TextError> {
         let Some(value) = self.entries.get(key) else { return Ok(None) };
         let MetaValue::Array(items) = value else { return Err(wrong_type(key, "an array", value)) };
         let read = |v| item(v).ok_or_else(|| wrong_type(key, "another type of item", v));
         items.iter().map(read).collect::<Result<_, _>>().map(Some)
     }
+}
+
+fn add(hasher: &mut blake3::Hasher, value: &MetaValue) {
+    match value {
+        MetaValue::Unsigned(n) => hasher.update(b"u").update(&n.to_le_bytes()),
+        MetaValue::Signed(n) => hasher.update(b"i").update(&n.to_le_bytes()),
+        MetaValue::Float(x) => hasher.update(b"f").update(&x.to_le_bytes()),
+        MetaValue::Bool(b) => hasher.update(b"b").update(&[u8::from(*b)]),
+        MetaValue::Text(text) => hasher.update(b"t").update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes()),
+        MetaValue::Array(items) => {
+            hasher.update(b"a").update(&(items.len() as u64).to_le_bytes());
+            items.iter().for_each(|item| add(hasher, item));
+            hasher
+        }
+    };
 }
 
 /// An error in the metadata under `key`.

@@ -114,10 +114,7 @@ const BLOOM: &str = r" ?[^(\s|.,!?\u{2026}\u{3002}\u{FF0C}\u{3001}\u{964}\u{6D4}
 const KINDS: &[PreKind] = &[
     PreKind::new(&["gpt-2", "phi-2", "exaone4", "gigachat", "a.x-4.0", "mellum", "jais", "trillion"], &[GPT2]),
     PreKind::new(&["olmo", "mpt"], &[GPT2]).composing(),
-    PreKind::new(
-        &["smollm", "starcoder", "refact", "codeshell", "exaone", "minerva-7b", "mellum2"],
-        &[DIGIT, GPT2],
-    ),
+    PreKind::new(&["smollm", "starcoder", "refact", "codeshell", "exaone", "minerva-7b", "mellum2"], &[DIGIT, GPT2]),
     PreKind::new(&["command-r"], &[DIGIT, GPT2]).composing(),
     PreKind::new(
         &["llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"],
@@ -129,10 +126,7 @@ const KINDS: &[PreKind] = &[
     PreKind::new(&["glm4", "glm5"], &[LLAMA3]).ignoring_merges(),
     PreKind::new(&["qwen2"], &[QWEN2]).composing(),
     PreKind::new(&["qwen35"], &[QWEN35]).composing(),
-    PreKind::new(
-        &["stablelm2", "deepseek-r1-qwen", "megrez", "hunyuan", "solar-open", "grok-2", "kormo"],
-        &[QWEN2],
-    ),
+    PreKind::new(&["stablelm2", "deepseek-r1-qwen", "megrez", "hunyuan", "solar-open", "grok-2", "kormo"], &[QWEN2]),
     PreKind::new(&["tekken"], &[TEKKEN]).ignoring_merges().adding_bos(),
     PreKind::new(&["gpt-4o", "llama4", "kanana2", "minimax-m2"], &[GPT4O]),
     PreKind::new(
@@ -146,14 +140,8 @@ const KINDS: &[PreKind] = &[
             r"\p{N}+",
         ],
     ),
-    PreKind::new(
-        &["deepseek-coder"],
-        &[r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", CJK, DIGIT],
-    ),
-    PreKind::new(
-        &["deepseek-v3", "hunyuan-dense", "joyai-llm"],
-        &[r"\p{N}{1,3}", HAN_AND_KANA, DEEPSEEK_V3],
-    ),
+    PreKind::new(&["deepseek-coder"], &[r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", CJK, DIGIT]),
+    PreKind::new(&["deepseek-v3", "hunyuan-dense", "joyai-llm"], &[r"\p{N}{1,3}", HAN_AND_KANA, DEEPSEEK_V3]),
     PreKind::new(&["falcon"], &[r"[\p{P}\$\+<=>\^~\|`]+", GPT2, r"[0-9][0-9][0-9]"]),
     PreKind::new(&["default"], &[r"[\p{P}\$\+<=>\^~\|]+", GPT2, r"\p{N}+", r"[0-9][0-9][0-9]"]),
     PreKind::new(&["bloom", "poro-chat", "gpt3-finnish"], &[BLOOM]),
