@@ -2,6 +2,7 @@
 """SmolLM2 from its GGUF file, run by transformers: losses and activation metrics over given tokens.
 
     forward_real.py MODEL.gguf [--token-ids FILE] [--out FILE] [--double]        writes losses and metrics
+    forward_real.py MODEL.gguf --token-ids FILE --losses-only --out -            prints losses; many times faster
     forward_real.py MODEL.gguf --windows N --length T --text FILE ... --token-ids FILE   makes the windows first
 
 Without options: the windows of fixtures/golden/smollm2-tokens.json into fixtures/golden/smollm2-forward.json. Token ids are a
@@ -87,23 +88,30 @@ def make_windows(path, texts, windows, length):
 
 
 def run(model, sequences, metrics):
-    """Token losses per sequence; sums for the metrics go into `metrics`."""
-    taps, losses = Taps(model), []
+    """Token losses per sequence; sums for the metrics go into `metrics`, unless it is None."""
+    taps, losses = Taps(model) if metrics else None, []
     for at, sequence in enumerate(sequences):
         tokens = torch.tensor(sequence)
-        seen = taps.run(tokens)
-        metrics.add(seen)
-        losses.append(-torch.log_softmax(seen["logits"].double(), -1)[:-1].gather(1, tokens[1:, None]).squeeze(1))
+        if metrics:
+            seen = taps.run(tokens)
+            metrics.add(seen)
+            logits = seen["logits"]
+        else:
+            with torch.no_grad():
+                logits = model(input_ids=tokens.unsqueeze(0), use_cache=False).logits.squeeze(0)
+        losses.append(-torch.log_softmax(logits.double(), -1)[:-1].gather(1, tokens[1:, None]).squeeze(1))
         print(f"\r{at + 1} of {len(sequences)} sequences", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
-    taps.close()
+    if metrics:
+        taps.close()
     return losses
 
 
-def scores_of(model, sequences):
-    layers = len(blocks(model))
-    metrics = Metrics(layers)
+def scores_of(model, sequences, losses_only):
+    metrics = None if losses_only else Metrics(len(blocks(model)))
     losses = run(model, sequences, metrics)
+    if losses_only:
+        return losses, {}, {}
     weights = lambda layer, component: linear(model, layer, component).weight.float().numpy(force=True)
     return losses, *metrics.scores(weights)
 
@@ -130,6 +138,7 @@ def main():
     parser.add_argument("--token-ids", type=pathlib.Path, default=GOLDEN / "smollm2-tokens.json")
     parser.add_argument("--out", type=pathlib.Path, default=GOLDEN / "smollm2-forward.json", help="- prints")
     parser.add_argument("--double", action="store_true")
+    parser.add_argument("--losses-only", action="store_true")
     args = parser.parse_args()
     transformers.utils.logging.disable_progress_bar()
     start = time.time()
@@ -139,7 +148,7 @@ def main():
     sequences = json.loads(args.token_ids.read_text())
     model = load(args.model)
     check_weights(model, args.model)
-    losses, columns, layers = scores_of(model, sequences)
+    losses, columns, layers = scores_of(model, sequences, args.losses_only)
     record = {
         "what": "losses and activation metrics of SmolLM2-135M-Instruct (Q4_1) decoded to float32, run by transformers",
         "script": "tools/reference/forward_real.py",
@@ -155,10 +164,10 @@ def main():
         "nll_sum": rounded(torch.cat(losses).sum().item()),
         "nll_mean": rounded(torch.cat(losses).mean().item()),
         "predicted_tokens": sum(len(l) for l in losses),
-        "definitions": DEFINITIONS,
+        "definitions": {} if args.losses_only else DEFINITIONS,
     }
     if args.double:
-        exact_losses, exact_columns, exact_layers = scores_of(load(args.model, torch.float64), sequences)
+        exact_losses, exact_columns, exact_layers = scores_of(load(args.model, torch.float64), sequences, args.losses_only)
         record["noise"] = {
             "what": "largest relative distance to the same model in float64, by column",
             "nll_mean": float(f"{abs(torch.cat(losses).mean() / torch.cat(exact_losses).mean() - 1).item():.2g}"),

@@ -1,8 +1,11 @@
 """The same configs as files of transformers 4 wrote them, which is what most repositories on the hub still hold.
 
 `old_dialect(config)` turns the dict of a config.json of today into one that means the same: `rope_theta` and `rope_scaling` in
-place of `rope_parameters`, `torch_dtype`, a window's pattern by its parameters in place of `layer_types`.
+place of `rope_parameters`, `torch_dtype`, a window's pattern by its parameters in place of `layer_types`. A key with the value
+that its class assumes anyway is left out: such files are often incomplete, and config.json has it.
 """
+
+import transformers
 
 # Keys that files of that time do not have; the value follows from others or from the class's default.
 NEW_KEYS = (
@@ -42,11 +45,20 @@ def old_dialect(config):
         # A window that is switched off is still written down.
         out["sliding_window"] = 5
         out["max_window_layers"] = 1
-    if kind == "smollm3" and out["no_rope_layers"] == [int((i + 1) % out["no_rope_layer_interval"] != 0) for i in range(config["num_hidden_layers"])]:
-        del out["no_rope_layers"], out["layer_types"]
+    if kind == "smollm3":
+        interval = out["no_rope_layer_interval"]
+        if out["no_rope_layers"] == [int((i + 1) % interval != 0) for i in range(config["num_hidden_layers"])]:
+            del out["no_rope_layers"], out["layer_types"]
     if kind == "gpt2":
-        out |= {"n_ctx": config["n_positions"], "model_type": "gpt2"}
-    return out
+        out["n_ctx"] = config["n_positions"]
+    if kind == "qwen3_moe":
+        out["num_experts"] = out.pop("num_local_experts")
+    return without_defaults(out)
+
+
+def without_defaults(config):
+    assumed = transformers.AutoConfig.for_model(config["model_type"]).to_dict()
+    return {k: v for k, v in config.items() if k == "model_type" or k not in assumed or assumed[k] != v}
 
 
 def flat_rope(config):
