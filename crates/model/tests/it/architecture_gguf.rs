@@ -374,3 +374,27 @@ fn smollm2_from_its_gguf() {
         assert_eq!((a.softcap, a.clip, layer.residual_scale), (None, None, 1.0));
     }
 }
+
+/// Files that llama.cpp's own converter wrote, of models as they are published: nothing is lost.
+#[test]
+fn files_of_the_real_converter_compute_the_same() {
+    let mut seen = 0;
+    let parity = crate::source::fixtures().join("parity");
+    for folder in std::fs::read_dir(parity).unwrap().map(|entry| entry.unwrap().path()) {
+        let file = folder.join("model.gguf");
+        if !file.exists() {
+            continue;
+        }
+        let case = folder.file_name().unwrap().to_string_lossy().into_owned();
+        let [mut gguf, folder] = [file, folder].map(|path| {
+            let source = tomo_checkpoint::open(&path).unwrap();
+            let model = tomo_model::Model::open(source, &tomo_model::OpenOptions::default()).unwrap();
+            model.architecture().unwrap_or_else(|e| panic!("{case}: {e}"))
+        });
+        assert_same_ropes(&case, &gguf.ropes, &folder.ropes);
+        gguf.ropes.clone_from(&folder.ropes);
+        assert_eq!(nameless(gguf), nameless(folder), "{case}");
+        seen += 1;
+    }
+    assert!(seen >= 15, "only {seen} files");
+}
