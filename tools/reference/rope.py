@@ -43,6 +43,7 @@ PHI3_SIZES = dict(original_max_position_embeddings=16, pad_token_id=0)
 CASES = {
     "default": case("llama", **new(rope_type="default", rope_theta=10000.0)),
     "default, nothing said": case("llama"),
+    "default, exponents that round": case("llama", head_dim=88, **new(rope_type="default", rope_theta=5000000.0)),
     "default, older dialect": case("llama", rope_theta=500000.0, rope_scaling=None),
     "default of smollm3": case("smollm3", num_key_value_heads=2, pad_token_id=0, bos_token_id=1, eos_token_id=2),
     "default of mixtral": case("mixtral", num_local_experts=2, num_key_value_heads=2),

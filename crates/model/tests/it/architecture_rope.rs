@@ -6,8 +6,8 @@ use tomo_model::Model;
 
 use crate::source::{Tensors, TestSource, fixtures};
 
-/// Four roundings of f32: the powers of two libraries differ in the last place, and up to three operations follow.
-const TOLERANCE: f64 = 2.4e-7;
+/// Three roundings of f32: the powers of two libraries differ in the last place, and some operations follow.
+const TOLERANCE: f64 = 1.8e-7;
 
 fn cases() -> serde_json::Map<String, Value> {
     let text = std::fs::read(fixtures().join("golden/rope.json")).unwrap();
@@ -33,7 +33,7 @@ fn close(found: f32, expected: f64) -> bool {
 #[test]
 fn every_setting_rotates_as_transformers_does() {
     let cases = cases();
-    assert!(cases.len() >= 28, "only {} cases", cases.len());
+    assert!(cases.len() >= 29, "only {} cases", cases.len());
     for (name, case) in &cases {
         let architecture = model(case).architecture().unwrap_or_else(|e| panic!("{name}: {e}"));
         for (length, expected) in case["lengths"].as_object().unwrap() {
