@@ -1,5 +1,6 @@
 //! Rotary position embedding, half-split pairs.
 
+use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::Columns;
@@ -35,12 +36,19 @@ pub(crate) fn rotate(values: &mut [f32], columns: Columns, table: &RotaryTable) 
         return;
     }
     let angles = table.cos.par_chunks(half).zip(table.sin.par_chunks(half));
-    values.par_chunks_mut(columns.stride).zip(angles).with_min_len(8).for_each(|(row, (cos, sin))| {
-        for head in row[columns.range()].chunks_exact_mut(columns.width) {
-            let (first, second) = head[..table.dims].split_at_mut(half);
-            for (((a, b), c), s) in first.iter_mut().zip(second).zip(cos).zip(sin) {
-                (*a, *b) = (*a * c - *b * s, *b * c + *a * s);
-            }
-        }
+    values.par_chunks_mut(columns.stride).zip(angles).with_min_len(16).for_each(|(row, (cos, sin))| {
+        rotate_row(&mut row[columns.range()], columns.width, cos, sin);
     });
+}
+
+/// Rotates the heads of one token, `width` values each.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"), dispatcher = "direct")]
+fn rotate_row(heads: &mut [f32], width: usize, cos: &[f32], sin: &[f32]) {
+    let half = cos.len();
+    for head in heads.chunks_exact_mut(width) {
+        let (first, second) = head[..2 * half].split_at_mut(half);
+        for (((a, b), c), s) in first.iter_mut().zip(second).zip(cos).zip(sin) {
+            (*a, *b) = (*a * c - *b * s, *b * c + *a * s);
+        }
+    }
 }
