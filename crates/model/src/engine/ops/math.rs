@@ -62,7 +62,7 @@ pub(super) fn normal_cdf(x: f32) -> f32 {
     let p = 4.211_848_4e-2;
     let p = p * t - 1.445_513_2e-1;
     let p = p * t + 9.278_268e-2;
-    let p = p * t + 7.784_516_4e-2;
+    let p = p * t + 7.784_516e-2;
     let p = p * t + 8.678_523e-2;
     let p = p * t + 1.903_836_6e-1;
     let p = p * t + 2.026_610_2e-1;

@@ -20,12 +20,17 @@ impl RotaryTable {
     /// The table for a sequence of `length` tokens.
     pub(crate) fn new(rope: &Rope, length: usize) -> Self {
         let (frequencies, factor) = rope.for_length(length);
+        Self::from_frequencies(rope.dims, &frequencies, factor, length)
+    }
+
+    /// The table for angles per position, with a multiplier of cosine and sine.
+    pub(crate) fn from_frequencies(dims: usize, frequencies: &[f32], factor: f32, length: usize) -> Self {
         let angles = (0..length).flat_map(|t| {
             // The reference multiplies in f32, so that at large positions its angle is this one and no other.
             frequencies.iter().map(move |f| f64::from(t as f32 * f))
         });
         let (cos, sin) = angles.map(|a| (a.cos() as f32 * factor, a.sin() as f32 * factor)).unzip();
-        Self { dims: rope.dims, cos, sin }
+        Self { dims, cos, sin }
     }
 }
 

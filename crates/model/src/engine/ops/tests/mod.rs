@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod attention;
+mod bench;
 mod cross_entropy;
 mod linear;
 mod math;

@@ -2,7 +2,7 @@
 
 use super::{bits, distance, noise, on_threads, plain};
 use crate::architecture::{Activation, NormKind};
-use crate::engine::ops::{Columns, NormWeights, activate, gate, normalise, normalise_heads};
+use crate::engine::ops::{Columns, NormWeights, RotaryTable, activate, gate, normalise, normalise_heads, rotate};
 
 const ACTIVATIONS: [Activation; 5] =
     [Activation::Silu, Activation::Gelu, Activation::GeluTanh, Activation::Relu, Activation::ReluSquared];
@@ -99,4 +99,32 @@ fn the_same_bits_on_any_number_of_threads() {
         [bits(&gated), bits(&normed)]
     };
     assert_eq!(on_threads(1, run), on_threads(4, run));
+}
+
+/// Angles as of base 10000.
+pub(super) fn table(dims: usize, length: usize) -> RotaryTable {
+    let frequencies: Vec<f32> = (0..dims / 2).map(|i| 1e4_f32.powf(-2.0 * i as f32 / dims as f32)).collect();
+    RotaryTable::from_frequencies(dims, &frequencies, 0.5, length)
+}
+
+#[test]
+fn a_rotation_turns_pairs_and_leaves_what_is_not_rotated() {
+    let (length, columns) = (50, Columns { stride: 50, first: 4, count: 3, width: 14 });
+    for dims in [0, 2, 8, 14] {
+        let x = noise(7, length * columns.stride, 1.0);
+        let mut out = x.clone();
+        rotate(&mut out, columns, &table(dims, length));
+        for (t, (row, out)) in x.chunks(columns.stride).zip(out.chunks(columns.stride)).enumerate() {
+            let mut expected: Vec<f64> = row.iter().map(|x| f64::from(*x)).collect();
+            for (head, pair) in (0..columns.count).flat_map(|head| (0..dims / 2).map(move |pair| (head, pair))) {
+                let angle = t as f64 * 1e4_f64.powf(-2.0 * pair as f64 / dims as f64);
+                let a = columns.first + head * columns.width + pair;
+                let b = a + dims / 2;
+                let (first, second) = (f64::from(row[a]), f64::from(row[b]));
+                expected[a] = 0.5 * (first * angle.cos() - second * angle.sin());
+                expected[b] = 0.5 * (second * angle.cos() + first * angle.sin());
+            }
+            assert!(distance(out, &expected) < 5e-6, "{dims} dims at position {t}");
+        }
+    }
 }
