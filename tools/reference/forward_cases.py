@@ -97,7 +97,7 @@ FORWARD_CASES = {
         no_rope_layer_interval=2, use_sliding_window=True, sliding_window=5, attention_bias=True, tie_word_embeddings=True,
     )), t.SmolLM3ForCausalLM),
     # Gemmas: caps that bend, exact scalars, biases.
-    "gemma_plain": case("gemma", lambda: t.GemmaConfig(**small(
+    "gemma_bias": case("gemma", lambda: t.GemmaConfig(**small(
         head_dim=8, attention_bias=True, tie_word_embeddings=True)), t.GemmaForCausalLM),
     "gemma2_caps": case("gemma2", lambda: t.Gemma2Config(**small(
         head_dim=8, query_pre_attn_scalar=5, sliding_window=5, attn_logit_softcapping=1.5, final_logit_softcapping=2.0,
@@ -146,4 +146,45 @@ FORWARD_CASES = {
     "olmoe_clip": case("olmoe", lambda: t.OlmoeConfig(**small(
         intermediate_size=20, num_experts=4, num_experts_per_tok=3, norm_topk_prob=True, clip_qkv=0.4, attention_bias=True,
     )), t.OlmoeForCausalLM),
+    # The switches of the published models, which are also all that a GGUF file can say (forward_gguf.py). Base 10000 where the
+    # converter does not write it.
+    "gemma_hub": case("gemma", lambda: t.GemmaConfig(**small(
+        head_dim=10, num_key_value_heads=1, tie_word_embeddings=True, rope_parameters=rope("default", 10000.0),
+    )), t.GemmaForCausalLM),
+    "gemma2_hub": case("gemma2", lambda: t.Gemma2Config(**small(
+        num_hidden_layers=3, head_dim=8, query_pre_attn_scalar=8, sliding_window=5, attn_logit_softcapping=2.0,
+        final_logit_softcapping=3.0, tie_word_embeddings=True, rope_parameters=rope("default", 10000.0),
+    )), t.Gemma2ForCausalLM),
+    # Five windows and a full layer, twice over, as `sliding_window_pattern` is 6 where nothing is said.
+    "gemma3_hub": case("gemma3", lambda: t.Gemma3TextConfig(**small(
+        num_hidden_layers=7, hidden_size=20, intermediate_size=28, num_attention_heads=2, num_key_value_heads=1, head_dim=8,
+        query_pre_attn_scalar=8, sliding_window=5, tie_word_embeddings=True, rope_parameters={
+            "full_attention": rope("linear", 900.0, factor=8.0), "sliding_attention": rope("default", 10000.0),
+        },
+    )), t.Gemma3ForCausalLM),
+    # Angles in every layer but each fourth.
+    "smollm3_hub": case("smollm3", lambda: t.SmolLM3Config(**small(
+        num_hidden_layers=4, hidden_size=24, intermediate_size=28, num_attention_heads=3, num_key_value_heads=1,
+        tie_word_embeddings=True, rope_parameters=rope("default"),
+    )), t.SmolLM3ForCausalLM),
+    "starcoder2_hub": case("starcoder2", lambda: t.Starcoder2Config(**layernormed(
+        "norm_epsilon", use_bias=True, tie_word_embeddings=True)), t.Starcoder2ForCausalLM),
+    "stablelm_hub": case("stablelm", lambda: t.StableLmConfig(**layernormed(
+        hidden_size=48, use_qkv_bias=True, rope_parameters={**rope("default", 10000.0), "partial_rotary_factor": 0.5},
+    )), t.StableLmForCausalLM),
+    "gpt2_hub": gpt2(n_embd=30, n_head=5, n_inner=None),
+    "gpt_neox_hub": gpt_neox(
+        use_parallel_residual=True, rope_parameters={**rope("default", 10000.0), "partial_rotary_factor": 0.5}),
+    "mixtral_hub": case("mixtral", lambda: t.MixtralConfig(**small(
+        intermediate_size=20, num_local_experts=4, num_experts_per_tok=2, sliding_window=None,
+        rope_parameters=rope("default", 700.0),
+    )), t.MixtralForCausalLM),
+    "qwen3_moe_hub": case("qwen3_moe", lambda: t.Qwen3MoeConfig(**small(
+        head_dim=10, num_experts=5, num_experts_per_tok=2, moe_intermediate_size=12, norm_topk_prob=True,
+    )), t.Qwen3MoeForCausalLM),
+    # The eps that the converter writes whatever config.json says.
+    "olmoe_hub": case("olmoe", lambda: t.OlmoeConfig(**small(
+        intermediate_size=20, num_experts=5, num_experts_per_tok=2, norm_topk_prob=False, num_key_value_heads=6, rms_norm_eps=1e-5,
+    )), t.OlmoeForCausalLM),
+    "olmo2_hub": case("olmo2", lambda: t.Olmo2Config(**small(num_key_value_heads=6)), t.Olmo2ForCausalLM),
 }

@@ -59,7 +59,8 @@ def changes(config):
         if get(key) is not None:
             out["norm:eps"] = put(key, get(key) * 2)
     key = next(k for k in ACTIVATION_KEYS if get(k) is not None)
-    out[f"activation:{get(key)} as {NEIGHBOUR[get(key)]}"] = put(key, NEIGHBOUR[get(key)])
+    other = NEIGHBOUR.get(get(key), "gelu")
+    out[f"activation:{get(key)} as {other}"] = put(key, other)
     return out
 
 

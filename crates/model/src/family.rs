@@ -241,6 +241,8 @@ pub enum DimFrom {
     Key(&'static str),
     /// What the family's reference implementation assumes when the key is absent.
     Value(u64),
+    /// The same, but not when this key is null, which then means something else.
+    ValueIfAbsent(&'static str, u64),
     /// So many times D.
     Hidden(u64),
     /// H.

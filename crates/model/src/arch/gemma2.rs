@@ -22,7 +22,7 @@ use crate::architecture::rules::{ActivationFrom, Arithmetic, LayersFrom, Neutral
 use crate::architecture::usual::{
     GGUF_ARITHMETIC, GGUF_PATTERN, HF_ARITHMETIC, HF_WINDOW, NO_WINDOW, WINDOWED_BY_NAME,
 };
-use crate::family::{Dialect, Family};
+use crate::family::{Dialect, DimFrom, DimKeys, Family};
 use crate::names::{
     GGUF_CELLS, GGUF_DIMS, GGUF_POST_NORMS, GGUF_PRE_NORMS, GGUF_TRUNK, HF_ATTENTION_BIASES, HF_CELLS, HF_DIMS,
     HF_HEADS, HF_PREFIXES, HF_SANDWICH_NORMS, HF_TRUNK,
@@ -39,7 +39,15 @@ pub(super) static FAMILY: Family = Family {
     missing: &[],
     hugging_face: Dialect {
         prefixes: HF_PREFIXES,
-        dims: HF_DIMS,
+        dims: DimKeys {
+            kv_heads: &[
+                DimFrom::Key("num_key_value_heads"),
+                DimFrom::ValueIfAbsent("num_key_value_heads", 4),
+                DimFrom::Heads,
+            ],
+            head_dim: &[DimFrom::Key("head_dim"), DimFrom::ValueIfAbsent("head_dim", 256), DimFrom::HiddenPerHead],
+            ..HF_DIMS
+        },
         cells: HF_CELLS,
         others: &[HF_TRUNK, HF_SANDWICH_NORMS, HF_ATTENTION_BIASES],
         root: HF_HEADS,

@@ -28,6 +28,7 @@ use crate::names::{
 };
 
 const DIMS: DimKeys = DimKeys {
+    kv_heads: &[DimFrom::Key("num_key_value_heads"), DimFrom::ValueIfAbsent("num_key_value_heads", 8), DimFrom::Heads],
     experts: &[DimFrom::Key("num_local_experts"), DimFrom::Key("num_experts")],
     expert_ffn: &[DimFrom::Key("intermediate_size")],
     ffn: &[],

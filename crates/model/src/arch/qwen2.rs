@@ -16,7 +16,7 @@
 use crate::architecture::rules::NumberFrom::{Key, Value};
 use crate::architecture::rules::{Arithmetic, LayersFrom, Switch, WindowFrom};
 use crate::architecture::usual::{BIASED, GGUF_ARITHMETIC, HF_ARITHMETIC, MLP, NO_BIAS, O, QKV, WINDOWED_BY_NAME};
-use crate::family::{Dialect, Family, OtherRule, Role, other};
+use crate::family::{Dialect, DimFrom, DimKeys, Family, OtherRule, Role, other};
 use crate::names::{
     GGUF_BIASES, GGUF_CELLS, GGUF_DIMS, GGUF_PRE_NORMS, GGUF_TRUNK, HF_CELLS, HF_DIMS, HF_HEADS, HF_PRE_NORMS,
     HF_PREFIXES, HF_TRUNK,
@@ -39,7 +39,14 @@ pub(super) static FAMILY: Family = Family {
     missing: &[],
     hugging_face: Dialect {
         prefixes: HF_PREFIXES,
-        dims: HF_DIMS,
+        dims: DimKeys {
+            kv_heads: &[
+                DimFrom::Key("num_key_value_heads"),
+                DimFrom::ValueIfAbsent("num_key_value_heads", 32),
+                DimFrom::Heads,
+            ],
+            ..HF_DIMS
+        },
         cells: HF_CELLS,
         others: &[HF_TRUNK, HF_PRE_NORMS, BIASES],
         root: HF_HEADS,

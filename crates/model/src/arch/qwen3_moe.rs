@@ -32,6 +32,7 @@ use crate::names::{
 };
 
 const DIMS: DimKeys = DimKeys {
+    kv_heads: &[DimFrom::Key("num_key_value_heads"), DimFrom::ValueIfAbsent("num_key_value_heads", 4), DimFrom::Heads],
     experts: &[DimFrom::Key("num_experts"), DimFrom::Key("num_local_experts")],
     expert_ffn: &[DimFrom::Key("moe_intermediate_size")],
     ..HF_DIMS

@@ -18,7 +18,7 @@ use crate::architecture::usual::{
     ATTENTION, ATTENTION_BIAS, GGUF_ARITHMETIC, GGUF_ROPE, HF_ARITHMETIC, HF_ROPE, HF_WINDOW, MLP, MLP_BIAS,
     WINDOWED_BY_NAME,
 };
-use crate::family::{Dialect, Family};
+use crate::family::{Dialect, DimFrom, DimKeys, Family};
 use crate::names::{
     GGUF_BIASES, GGUF_DIMS, GGUF_PAIRED_CELLS, GGUF_PRE_NORMS, GGUF_TRUNK, HF_ATTENTION_BIASES, HF_CELLS, HF_DIMS,
     HF_HEADS, HF_MLP_BIASES, HF_PRE_NORMS, HF_PREFIXES, HF_TRUNK,
@@ -35,7 +35,14 @@ pub(super) static FAMILY: Family = Family {
     missing: &[],
     hugging_face: Dialect {
         prefixes: HF_PREFIXES,
-        dims: HF_DIMS,
+        dims: DimKeys {
+            kv_heads: &[
+                DimFrom::Key("num_key_value_heads"),
+                DimFrom::ValueIfAbsent("num_key_value_heads", 4),
+                DimFrom::Heads,
+            ],
+            ..HF_DIMS
+        },
         cells: HF_CELLS,
         others: &[HF_TRUNK, HF_PRE_NORMS, HF_ATTENTION_BIASES, HF_MLP_BIASES],
         root: HF_HEADS,

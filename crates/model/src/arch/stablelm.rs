@@ -19,7 +19,7 @@ use crate::architecture::usual::{
     GGUF_ARITHMETIC, GGUF_LAYER_NORM_EPSILON, HF_ARITHMETIC, HF_ROPE, MLP, NO_BIAS, O, QKV,
 };
 use crate::architecture::{NormKind, Span, Wiring};
-use crate::family::{Dialect, Family, NormPlace, OtherRule, norm, optional_norm};
+use crate::family::{Dialect, DimFrom, DimKeys, Family, NormPlace, OtherRule, norm, optional_norm};
 use crate::names::{
     GGUF_BIASES, GGUF_CELLS, GGUF_DIMS, GGUF_TRUNK, HF_ATTENTION_BIASES, HF_CELLS, HF_DIMS, HF_HEADS, HF_PREFIXES,
     HF_TRUNK,
@@ -55,7 +55,14 @@ pub(super) static FAMILY: Family = Family {
     missing: &[],
     hugging_face: Dialect {
         prefixes: HF_PREFIXES,
-        dims: HF_DIMS,
+        dims: DimKeys {
+            kv_heads: &[
+                DimFrom::Key("num_key_value_heads"),
+                DimFrom::ValueIfAbsent("num_key_value_heads", 32),
+                DimFrom::Heads,
+            ],
+            ..HF_DIMS
+        },
         cells: HF_CELLS,
         others: &[HF_TRUNK, NORMS, HF_ATTENTION_BIASES],
         root: HF_HEADS,

@@ -19,7 +19,7 @@ use crate::architecture::rules::NumberFrom::{Key, Value};
 use crate::architecture::rules::{ActivationFrom, Arithmetic, Neutral, Presence, Switch};
 use crate::architecture::usual::{ALL, GGUF_ARITHMETIC, GGUF_LAYER_NORM_EPSILON, HF_ARITHMETIC, HF_WINDOW};
 use crate::architecture::{Activation, NormKind};
-use crate::family::{Dialect, Family, NormPlace, OtherRule, Role, cell, norm, optional};
+use crate::family::{Dialect, DimFrom, DimKeys, Family, NormPlace, OtherRule, Role, cell, norm, optional};
 use crate::names::{
     GGUF_BIASES, GGUF_CELLS, GGUF_DIMS, GGUF_PRE_NORM_BIASES, GGUF_PRE_NORMS, GGUF_TRUNK, HF_ATTENTION,
     HF_ATTENTION_BIASES, HF_DIMS, HF_HEADS, HF_PRE_NORMS, HF_PREFIXES, HF_TRUNK, UNGATED,
@@ -44,7 +44,14 @@ pub(super) static FAMILY: Family = Family {
     missing: &[(MlpGate, UNGATED)],
     hugging_face: Dialect {
         prefixes: HF_PREFIXES,
-        dims: HF_DIMS,
+        dims: DimKeys {
+            kv_heads: &[
+                DimFrom::Key("num_key_value_heads"),
+                DimFrom::ValueIfAbsent("num_key_value_heads", 2),
+                DimFrom::Heads,
+            ],
+            ..HF_DIMS
+        },
         cells: &[
             HF_ATTENTION[0],
             HF_ATTENTION[1],

@@ -159,7 +159,11 @@ impl<'a> Tensors<'a> {
         let names = self.rules(place).filter(|rule| rule.tensor.ends_with(".weight"));
         let names = names.map(|rule| quoted(&format!("{}{}", self.prefix, fill(rule.tensor, layer, None))));
         ModelError::MissingTensor {
-            what: format!("{} of layer {layer}", place.name()),
+            what: if place == NormPlace::Final {
+                place.name().to_owned()
+            } else {
+                format!("{} of layer {layer}", place.name())
+            },
             expected: names.collect::<Vec<_>>().join(" or "),
         }
     }

@@ -1,4 +1,5 @@
-//! How every family computes: expected values are written down here from transformers' modeling files.
+//! How the first families compute: expected values are written down here from transformers' modeling files. Families
+//! that came later are held against transformers' numbers only (`parity.rs`).
 
 use std::fs;
 
@@ -205,11 +206,7 @@ fn check_layer(case: &str, at: usize, layer: &Layer, expected: &Expected, found:
 }
 
 #[test]
-fn every_switch_of_every_family() {
-    let fixtures = Fixture::all();
-    for fixture in &fixtures {
-        assert!(CASES.iter().any(|(case, _)| *case == fixture.case), "{} is expected nowhere", fixture.case);
-    }
+fn every_switch_of_the_first_families() {
     for (case, expected) in CASES {
         let fixture = Fixture::read(case);
         let model = fixture.source().open().unwrap();

@@ -352,3 +352,49 @@ fn patterns_of_windows_are_flags_or_a_period() {
     let error = windows(MetaValue::Array(vec![MetaValue::Bool(true)])).unwrap_err().to_string();
     assert!(error.contains("gemma3.attention.sliding_window_pattern") && error.contains("3 entries"), "{error}");
 }
+
+/// `TOMOGRAPH_SMOLLM2` names SmolLM2-135M-Instruct.Q4_1.gguf. Expected: its config.json on the hub.
+#[test]
+#[ignore = "needs the real model"]
+fn smollm2_from_its_gguf() {
+    let path = std::env::var_os("TOMOGRAPH_SMOLLM2").expect("TOMOGRAPH_SMOLLM2 names the GGUF file");
+    let source = tomo_checkpoint::open(std::path::Path::new(&path)).unwrap();
+    let model = tomo_model::Model::open(source, &tomo_model::OpenOptions::default()).unwrap();
+    let found = model.architecture().unwrap();
+    assert_eq!((found.hidden, found.vocab, found.context, found.layers.len()), (576, 49152, Some(8192), 30));
+    assert_eq!(found.head.tensor, found.embedding.tensor);
+    assert_eq!((found.final_norm.epsilon, found.ropes.len()), (1e-5, 1));
+    let (frequencies, attention) = found.ropes[0].for_length(8192);
+    assert_eq!((frequencies.len(), frequencies[0], attention), (32, 1.0, 1.0));
+    // 100000^(-62/64)
+    assert!((f64::from(frequencies[31]) / 100_000_f64.powf(-31.0 / 32.0) - 1.0).abs() < 1e-6);
+    for layer in &found.layers {
+        let a = &layer.attention;
+        assert_eq!((a.heads, a.kv_heads, a.head_dim, a.scale, a.window, a.rope), (9, 3, 64, 0.125, None, Some(0)));
+        assert_eq!((a.softcap, a.clip, layer.residual_scale), (None, None, 1.0));
+    }
+}
+
+/// Files that llama.cpp's own converter wrote, of models as they are published: nothing is lost.
+#[test]
+fn files_of_the_real_converter_compute_the_same() {
+    let mut seen = 0;
+    let parity = crate::source::fixtures().join("parity");
+    for folder in std::fs::read_dir(parity).unwrap().map(|entry| entry.unwrap().path()) {
+        let file = folder.join("model.gguf");
+        if !file.exists() {
+            continue;
+        }
+        let case = folder.file_name().unwrap().to_string_lossy().into_owned();
+        let [mut gguf, folder] = [file, folder].map(|path| {
+            let source = tomo_checkpoint::open(&path).unwrap();
+            let model = tomo_model::Model::open(source, &tomo_model::OpenOptions::default()).unwrap();
+            model.architecture().unwrap_or_else(|e| panic!("{case}: {e}"))
+        });
+        assert_same_ropes(&case, &gguf.ropes, &folder.ropes);
+        gguf.ropes.clone_from(&folder.ropes);
+        assert_eq!(nameless(gguf), nameless(folder), "{case}");
+        seen += 1;
+    }
+    assert!(seen >= 15, "only {seen} files");
+}

@@ -5,6 +5,7 @@
 
 mod architecture;
 mod architecture_gguf;
+mod architecture_refusals;
 mod architecture_rope;
 mod families;
 mod files;
