@@ -20,6 +20,7 @@ import random
 import re
 import subprocess
 import tempfile
+import unicodedata
 from importlib.metadata import version
 from pathlib import Path
 
@@ -139,7 +140,10 @@ def fast(backend):
 
 
 def from_gguf(path):
-    return encode(AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name))
+    """In a folder of its own: with a tokenizer.json beside it transformers would read that."""
+    with tempfile.TemporaryDirectory() as temporary:
+        (Path(temporary) / "model.gguf").symlink_to(path.resolve())
+        return encode(AutoTokenizer.from_pretrained(temporary, gguf_file="model.gguf"))
 
 
 def write(path, reference, ids, others):
@@ -381,23 +385,43 @@ def sentencepiece_kinds(args, lines):
         write(folder / "expected.json", "transformers", encode(fast(backend)), others)
 
 
+def normalization_rules(path):
+    """nmt_nfkc in small, for the characters of the corpus: NFKC, white space to spaces, control characters to nothing."""
+    rules = {}
+    text = "".join(CORPUS.values())
+    for at, character in enumerate(text):
+        for source in [character, text[at : at + 2], text[at : at + 3]]:
+            target = unicodedata.normalize("NFKC", source)
+            if len(source) > 1 and (unicodedata.normalize("NFKC", source[:1]) + unicodedata.normalize("NFKC", source[1:])) == target:
+                continue
+            if source.isspace() and len(source) == 1:
+                target = " "
+            elif unicodedata.category(source[0]) in ("Cc", "Cf"):
+                target = ""
+            if target != source:
+                rules[source] = target
+    code = lambda s: " ".join(f"{ord(c):X}" for c in s)
+    path.write_text("".join(f"{code(source)}\t{code(target)}\n" for source, target in sorted(rules.items())))
+
+
 def unigram_kind(args, lines):
     with tempfile.TemporaryDirectory() as temporary:
+        rules = Path(temporary) / "rules.tsv"
+        normalization_rules(rules)
         processor, model = train_sentencepiece(
-            lines, temporary, model_type="unigram", vocab_size=900, character_coverage=0.98, max_sentencepiece_length=8,
-            pad_id=0, eos_id=1, unk_id=2, bos_id=-1, pad_piece="<pad>", control_symbols=["<|im_end|>"], normalization_rule_name=args.unigram_rule,
+            lines, temporary, model_type="unigram", vocab_size=900, character_coverage=0.98, max_sentencepiece_length=8, pad_id=0,
+            eos_id=1, unk_id=2, bos_id=-1, pad_piece="<pad>", control_symbols=["<|im_end|>"], normalization_rule_tsv=str(rules),
         )
         charsmap = model.normalizer_spec.precompiled_charsmap
-        print("charsmap", len(charsmap))
         folder = ROOT / "unigram"
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "tokenizer.gguf"
         flags = dict(add_add_space_prefix=True, add_remove_extra_whitespaces=True, add_add_bos_token=False, add_add_eos_token=True)
-        if charsmap:
-            flags["add_precompiled_charsmap"] = charsmap
-        sentencepiece_gguf(path, model, "llama", "t5", **flags)
+        sentencepiece_gguf(path, model, "llama", "t5", add_precompiled_charsmap=charsmap, **flags)
         vocab = [(piece.piece, piece.score) for piece in model.pieces]
-        tokenizer = T5Tokenizer(vocab=vocab, extra_ids=0, _spm_precompiled_charsmap=charsmap or None, additional_special_tokens=["<|im_end|>", "<extra_id_0>"][:1] or None)
+        specials = ["<|im_end|>"]
+        tokenizer = T5Tokenizer(vocab=vocab, extra_ids=0, _spm_precompiled_charsmap=charsmap, additional_special_tokens=specials)
+        (folder / "tokenizer.json").write_text(json.dumps(json.loads(tokenizer.backend_tokenizer.to_str()), separators=(",", ":")) + "\n")
         others = {"llama-tokenize": llama(args.llama_tokenize, path), "sentencepiece": ids_of(processor)}
         write(folder / "expected.json", "transformers", encode(tokenizer), others)
 
@@ -420,15 +444,19 @@ def main():
     parser.add_argument("--llama-tokenize", required=True)
     parser.add_argument("--handbook", required=True, type=Path)
     parser.add_argument("--smollm2")
+    parser.add_argument("--only", help="one of byte_level, sentencepiece, unigram, smollm2")
     args = parser.parse_args()
-    args.unigram_rule = "identity"
     ROOT.mkdir(parents=True, exist_ok=True)
     (ROOT / "corpus.json").write_text(json.dumps(CORPUS, ensure_ascii=True, indent=1) + "\n")
+    wanted = lambda kind: args.only in (None, kind)
     lines, noise = training_text(args.handbook)
-    byte_level(args, lines, noise)
-    sentencepiece_kinds(args, lines)
-    unigram_kind(args, lines)
-    if args.smollm2:
+    if wanted("byte_level"):
+        byte_level(args, lines, noise)
+    if wanted("sentencepiece"):
+        sentencepiece_kinds(args, lines)
+    if wanted("unigram"):
+        unigram_kind(args, lines)
+    if args.smollm2 and wanted("smollm2"):
         smollm2(args)
 
 

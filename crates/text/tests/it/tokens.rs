@@ -51,3 +51,12 @@ fn gemma_merges_in_the_order_of_its_vocabulary() {
     let tokenizer = Tokenizer::from_gguf(&metadata(&path("gemma/tokenizer.gguf"))).unwrap();
     assert_ids(&tokenizer, "gemma/expected.json");
 }
+
+#[test]
+fn unigram() {
+    let tokenizer = Tokenizer::from_gguf(&metadata(&path("unigram/tokenizer.gguf"))).unwrap();
+    assert_ids(&tokenizer, "unigram/expected.json");
+    let tokenizer = Tokenizer::from_file(&path("unigram/tokenizer.json")).unwrap();
+    assert_eq!(tokenizer.kind(), "tokenizer.json (unigram)");
+    assert_ids(&tokenizer, "unigram/expected.json");
+}
