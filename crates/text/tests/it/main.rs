@@ -3,4 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test reports failure")]
 
 mod fixture;
+mod real_models;
+mod texts;
 mod tokens;
+mod windows;
