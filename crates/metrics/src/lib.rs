@@ -5,12 +5,14 @@
 //! errors); each is computed at most once per cell.
 //!
 //! Metrics of weights alone are computed by [`scan`]. Metrics that read activations are computed by [`Activations`], which
-//! watches a pass of the engine over a text, or from an [`imatrix`].
+//! watches a pass of the engine over a text, or from an
+//! [`Imatrix`] that somebody made ([`scan_imatrix`]).
 
 mod activations;
 mod catalogue;
 mod cost;
 mod facts;
+mod imatrix;
 mod metric;
 mod moments;
 mod null;
@@ -28,6 +30,10 @@ pub use activations::{Activations, CellFacts, Lanes, Salience, Sums};
 pub use catalogue::METRICS;
 pub use cost::{Cost, cost};
 pub use facts::{Facts, Matrix, Moments};
+pub use imatrix::{
+    Imatrix, ImatrixEntry, ImatrixFormat, ImatrixName, ImatrixObserver, ImatrixStatistics, LayerStatistics,
+    TensorStatistics, imatrix_names, scan_imatrix,
+};
 pub use metric::{Formula, Kind, Metric, Needs, Options, Reads};
 pub use runner::{DEFAULT_MEMORY_BYTES, Progress, Request, ScanError, scan};
 pub use select::{Form, Selected, UnknownMetric, near_names, select};

@@ -64,6 +64,9 @@ pub enum ScanError {
         /// Why.
         source: ModelError,
     },
+    /// An imatrix does not go with the model.
+    #[error(transparent)]
+    Imatrix(#[from] tomo_checkpoint::Error),
     /// The system refused worker threads.
     #[error("cannot start {threads} worker threads: {reason}")]
     Threads {
@@ -90,10 +93,7 @@ pub fn scan(model: &Model, request: &Request, progress: &dyn Progress) -> Result
     }
     let schedule = Schedule::new(model, request);
     let threads = schedule.threads;
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()
-        .map_err(|e| ScanError::Threads { threads, reason: e.to_string() })?;
+    let pool = pool(threads)?;
     progress.start(model.cells().len(), schedule.bytes());
     let scan = Scan {
         model,
@@ -112,8 +112,14 @@ pub fn scan(model: &Model, request: &Request, progress: &dyn Progress) -> Result
     Ok(scan.columns())
 }
 
+/// Worker threads of one scan.
+pub(crate) fn pool(threads: usize) -> Result<rayon::ThreadPool, ScanError> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    pool.map_err(|e| ScanError::Threads { threads, reason: e.to_string() })
+}
+
 /// The guard of a mutex; a panic in another worker does not make the numbers behind it wrong.
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
@@ -212,7 +218,7 @@ fn needs_text() -> Score {
 }
 
 /// Names the first entry that is NaN or infinite.
-fn what_is_not_finite(matrix: Matrix<'_>, tensor: &str) -> Option<String> {
+pub(crate) fn what_is_not_finite(matrix: Matrix<'_>, tensor: &str) -> Option<String> {
     /// All ones exactly in infinities and NaN.
     const EXPONENT: u32 = 0x7f80_0000;
     let is_off = |x: &f32| x.to_bits() & EXPONENT == EXPONENT;

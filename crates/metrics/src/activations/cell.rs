@@ -23,6 +23,7 @@ pub(crate) struct CellScores {
 pub(crate) const NO_TOKEN: &str = "no token of this text was sent to this expert";
 
 /// Scores one cell by every selected metric that reads columns. `energies` are `None` when no token came to the cell.
+/// `with_inputs` says whether to score the inputs by themselves: cells that share them need that once.
 pub(crate) fn score_cell(
     matrix: Matrix<'_>,
     energies: Option<&Energies>,
@@ -30,6 +31,7 @@ pub(crate) fn score_cell(
     demand: &Demand,
     bootstrap: &Bootstrap,
     options: &Options,
+    with_inputs: bool,
 ) -> CellScores {
     let sums = if demand.weights { Some(column_sums(matrix)) } else { None };
     let frobenius = sums.as_ref().map_or(f64::NAN, |sums| sums.squares.iter().sum::<f64>().sqrt());
@@ -52,6 +54,7 @@ pub(crate) fn score_cell(
         (Kind::Error { format }, Form::Weighted) => {
             Some(weighted_error(format, matrix, sums.as_ref()?, energies, bootstrap, options))
         }
+        (Kind::Activations { formula: Formula::Energies { .. }, .. }, _) if !with_inputs => None,
         (Kind::Activations { formula: Formula::Energies { score, resampled }, .. }, _) => {
             Some(match score(&energies.mean) {
                 Ok(value) => with_interval(value, interval(energies.by_block(bootstrap, resampled))),

@@ -44,6 +44,11 @@ impl Energies {
         energies
     }
 
+    /// From mean squares of which nothing else is known.
+    pub(crate) fn from_mean(mean: Vec<f64>, tokens: f64) -> Self {
+        Self { cols: mean.len(), mean, tokens, sequences: Vec::new(), sequence_tokens: Vec::new(), sums: Vec::new() }
+    }
+
     /// Whether sequences can be drawn from.
     pub(crate) fn can_resample(&self, bootstrap: &Bootstrap) -> bool {
         self.sequences.len() > 1 && bootstrap.resamples() > 0

@@ -26,13 +26,17 @@ use tomo_model::engine::{CellWeights, Observer, Port, Seen, Tap};
 pub use lanes::Lanes;
 pub use sums::{CellFacts, Salience, Sums};
 
-pub(crate) use cell::{CellScores, score_cell};
+pub(crate) use cell::score_cell;
 pub(crate) use columns::{max_over_median, max_over_median_resampled};
 pub(crate) use demand::Demand;
 
-use layer::{Layer, Site};
-use sweep::inputs;
+pub(crate) use lanes::Energies;
+pub(crate) use sweep::{InputDemand, InputSweep, inputs};
 
+use cell::CellScores;
+use layer::{Layer, Site};
+
+use crate::runner::locked;
 use crate::{Matrix, Options, Selected};
 
 /// Scores the cells of a model by what a pass over a text shows of them: an [`Observer`] of the pass.
@@ -50,8 +54,8 @@ pub struct Activations {
     /// Tokens of each sequence.
     lengths: Vec<usize>,
     cells: Vec<CellShape>,
-    /// Cells of each site.
-    sites: BTreeMap<(u32, Site), usize>,
+    /// The cells of each site, ascending.
+    sites: BTreeMap<(u32, Site), Vec<usize>>,
     /// Experts of each layer.
     experts: Vec<usize>,
     layers: Vec<Mutex<Layer>>,
@@ -82,8 +86,8 @@ impl Activations {
         let cells: Vec<CellShape> = model.cells().iter().map(shape).collect();
         let count = model.grid().layers as usize;
         let (mut sites, mut experts) = (BTreeMap::new(), vec![0; count]);
-        for cell in &cells {
-            *sites.entry((cell.id.layer, cell.site())).or_insert(0) += 1;
+        for (at, cell) in cells.iter().enumerate() {
+            sites.entry((cell.id.layer, cell.site())).or_insert_with(Vec::new).push(at);
             if let (Some(expert), Some(known)) = (cell.id.expert, experts.get_mut(cell.id.layer as usize)) {
                 *known = (*known).max(expert as usize + 1);
             }
@@ -118,6 +122,7 @@ impl Activations {
             lengths: &self.lengths,
             cells: &self.cells,
             experts: &self.experts,
+            sites: &self.sites,
             layers: layers.collect(),
             weighed: weighed.collect(),
         };
@@ -132,11 +137,6 @@ impl Activations {
     fn layer(&self, layer: u32) -> Option<MutexGuard<'_, Layer>> {
         self.layers.get(layer as usize).map(locked)
     }
-}
-
-/// The guard of a mutex; a panic in another worker does not make the numbers behind it wrong.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Observer for Activations {
@@ -195,11 +195,20 @@ impl Observer for Activations {
         let energies = self.layer(cell.id.layer).and_then(|layer| layer.energies(site, weights.cols));
         let matrix =
             Matrix { rows: weights.values.len() / weights.cols.max(1), cols: weights.cols, values: weights.values };
-        let scores =
-            score_cell(matrix, energies.as_ref(), &self.selected, &self.demand, &self.bootstrap, &self.options);
+        let of_site = self.sites.get(&(cell.id.layer, site)).map_or(&[][..], Vec::as_slice);
+        let is_first = of_site.first() == Some(&weights.cell);
+        let scores = score_cell(
+            matrix,
+            energies.as_ref(),
+            &self.selected,
+            &self.demand,
+            &self.bootstrap,
+            &self.options,
+            is_first,
+        );
         *locked(place) = Some(scores);
         if let Some(mut layer) = self.layer(cell.id.layer) {
-            layer.weighed(site, self.sites.get(&(cell.id.layer, site)).copied().unwrap_or_default());
+            layer.weighed(site, of_site.len());
         }
     }
 }

@@ -1,11 +1,13 @@
 //! From the sums of a pass to scores, when it is over.
 
+use std::collections::BTreeMap;
+
 use rayon::prelude::*;
 use tomo_map::stats::Bootstrap;
 use tomo_map::{Component, Score, Status};
 
 use super::cell::{CellScores, NO_TOKEN, with_interval};
-use super::layer::Layer;
+use super::layer::{Layer, Site};
 use super::sums::Sums;
 use super::{CellFacts, CellShape};
 use crate::{Form, Formula, Kind, Reads, Selected};
@@ -21,6 +23,8 @@ pub(super) struct Ended<'a> {
     pub(super) cells: &'a [CellShape],
     /// Experts of each layer.
     pub(super) experts: &'a [usize],
+    /// The cells of each site, ascending.
+    pub(super) sites: &'a BTreeMap<(u32, Site), Vec<usize>>,
     pub(super) layers: Vec<Layer>,
     /// Parallel to the cells.
     pub(super) weighed: Vec<Option<CellScores>>,
@@ -111,7 +115,9 @@ impl CellView<'_> {
             return unfinished();
         }
         let at = self.ended.selected.iter().position(|other| other == selected);
-        let kept = self.ended.weighed[self.at].as_ref();
+        let of_inputs = matches!(selected.metric.kind, Kind::Activations { formula: Formula::Energies { .. }, .. });
+        let cell = if of_inputs { self.first_of_site() } else { self.at };
+        let kept = self.ended.weighed.get(cell).and_then(Option::as_ref);
         let score = at.and_then(|at| kept?.scores.get(at)?.clone());
         match score {
             Some(score) => score,
@@ -119,6 +125,12 @@ impl CellView<'_> {
             None if self.is_idle() => Score::missing(Status::Undefined, NO_TOKEN),
             None => unfinished(),
         }
+    }
+
+    /// The cell with which the inputs were scored.
+    fn first_of_site(&self) -> usize {
+        let cells = self.ended.sites.get(&(self.shape.id.layer, self.shape.site()));
+        cells.and_then(|cells| cells.first()).copied().unwrap_or(self.at)
     }
 
     fn is_idle(&self) -> bool {
