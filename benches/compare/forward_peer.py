@@ -4,8 +4,9 @@
     forward_peer.py FOLDER TOKENS.json [--rounds 5] [--threads N] [--batch 1 4] [--dtype float32 bfloat16]
 
 FOLDER holds `model.safetensors` in f32 and `config.json` (prepare.py); TOKENS.json is an array of arrays of token numbers, all of one
-length. Each dtype and batch is a configuration: one warm-up round, then N rounds of all sequences; rounds of configurations are
-interleaved. Attention is `sdpa`, under inference_mode, no cache; the loss is cross entropy over float32 logits of tokens 1..T-1.
+length, as `tomograph ... --save-token-ids` or `tools/reference/forward_real.py --text` writes it. Each dtype and batch is a
+configuration: one warm-up round, then N rounds of all sequences; rounds of configurations are interleaved. Attention is `sdpa`, under
+inference_mode, no cache; the loss is float32 cross entropy over float32 logits of tokens 1..T-1 (which is itself some 3e-6 off).
 Prints one JSON object: seconds of wall and processor time per round, mean loss, facts of the machine.
 """
 

@@ -194,10 +194,11 @@ impl<'a> Plan<'a> {
         while start < end {
             let stop = end.min(start.saturating_add(length));
             let mut stream: Vec<u32> = Vec::new();
-            let mut next = start;
+            let first = start;
+            let mut next = first;
             while next < stop && stream.len() < self.content {
                 let (piece, after) = documents.piece(next, stop);
-                if next > start {
+                if next > first {
                     match self.separator {
                         Some(separator) => stream.push(separator),
                         None => stream.clear(),

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use tokenizers::models::bpe::{BPE, BpeBuilder, Vocab};
 use tokenizers::models::unigram::Unigram;
-use tokenizers::normalizers::{NFC, Precompiled, Prepend, Replace, Sequence as Normalizers, Strip};
+use tokenizers::normalizers::{NFC, Precompiled, Prepend, Replace, Sequence as Normalizers};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
 use tokenizers::pre_tokenizers::sequence::Sequence as PreTokenizers;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::pre_tokenizers::whitespace::WhitespaceSplit;
 use tokenizers::{AddedToken, ModelWrapper, NormalizerWrapper, PreTokenizerWrapper, SplitDelimiterBehavior};
 use tomo_checkpoint::MetaValue;
 
@@ -18,6 +20,7 @@ use crate::{TextError, TextErrorKind};
 
 const MODEL: &str = "tokenizer.ggml.model";
 const PRE: &str = "tokenizer.ggml.pre";
+const CHARSMAP: &str = "tokenizer.ggml.precompiled_charsmap";
 const MERGES: &str = "tokenizer.ggml.merges";
 /// What SentencePiece writes for a space.
 const SPACE: &str = "\u{2581}";
@@ -163,7 +166,7 @@ fn spaced(
     Ok(inner)
 }
 
-/// The unigram model of T5, with SentencePiece's compiled normalisation.
+/// The unigram model, laid out as T5's tokenizer.json: SentencePiece's compiled normalisation, words apart, `▁` before each.
 fn unigram(metadata: &Metadata<'_>) -> Result<Parts, TextError> {
     let scores =
         metadata.scores.as_ref().ok_or_else(|| damaged("a unigram model without scores", "tokenizer.ggml.scores"))?;
@@ -185,22 +188,25 @@ fn unigram(metadata: &Metadata<'_>) -> Result<Parts, TextError> {
         .collect();
     let model = Unigram::from(pieces, Some(unknown as usize), has_bytes(&metadata.tokens)).map_err(library)?;
     let mut inner = tokenizers::Tokenizer::new(ModelWrapper::Unigram(model));
-    let mut steps: Vec<NormalizerWrapper> = Vec::new();
-    const CHARSMAP: &str = "tokenizer.ggml.precompiled_charsmap";
     if let Some(map) = metadata.bytes(CHARSMAP)?.filter(|map| !map.is_empty()) {
         charsmap::check(&map).map_err(|e| e.at(CHARSMAP))?;
-        steps.push(Precompiled::from(&map).map_err(|e| damaged(e.to_string(), CHARSMAP))?.into());
+        let compiled = Precompiled::from(&map).map_err(|e| damaged(e.to_string(), CHARSMAP))?;
+        inner.with_normalizer(Some(compiled)).map_err(library)?;
     }
-    if metadata.flag("tokenizer.ggml.remove_extra_whitespaces")?.unwrap_or(true) {
-        steps.push(Strip::new(true, true).into());
-        let many = tokenizers::normalizers::replace::ReplacePattern::Regex(" {2,}".to_owned());
-        steps.push(Replace::new(many, " ").map_err(library)?.into());
+    for key in ["tokenizer.ggml.remove_extra_whitespaces", "tokenizer.ggml.add_space_prefix"] {
+        if metadata.flag(key)? == Some(false) {
+            return Err(TextError::new(
+                TextErrorKind::Unsupported,
+                "a unigram tokenizer that keeps white space as it is",
+            )
+            .at(key)
+            .expected("true")
+            .hint("put the model's tokenizer.json beside the file"));
+        }
     }
-    if metadata.flag("tokenizer.ggml.add_space_prefix")?.unwrap_or(true) {
-        steps.push(Prepend::new(SPACE.to_owned()).into());
-    }
-    steps.push(Replace::new(" ", SPACE).map_err(library)?.into());
-    inner.with_normalizer(Some(Normalizers::new(steps))).map_err(library)?;
+    let words: [PreTokenizerWrapper; 2] =
+        [WhitespaceSplit.into(), Metaspace::new('\u{2581}', PrependScheme::Always, true).into()];
+    inner.with_pre_tokenizer(Some(PreTokenizers::new(words.to_vec())));
     finish(metadata, inner, "GGUF t5 (unigram)".to_owned(), false, None)
 }
 

@@ -1,59 +1,58 @@
 //! The nonlinearities of MLPs.
 
+use multiversion::multiversion;
 use rayon::prelude::*;
 
+use super::math::{exp, normal_cdf, tanh};
 use crate::architecture::Activation;
+
+/// Entries that one task sweeps, at least: enough to outweigh handing it out.
+const RUN: usize = 1 << 14;
 
 /// `out = act(g) * u` for rows `[u | g]` of `2 F` values; out `[T, F]`.
 pub(crate) fn gate(up_gate: &[f32], activation: Activation, width: usize, out: &mut [f32]) {
-    out.par_chunks_mut(width).zip(up_gate.par_chunks(2 * width)).for_each(|(out, row)| {
+    let rows = out.par_chunks_mut(width).zip(up_gate.par_chunks(2 * width));
+    rows.with_min_len((RUN / width.max(1)).max(1)).for_each(|(out, row)| {
         let (up, gate) = row.split_at(width);
-        for ((out, u), g) in out.iter_mut().zip(up).zip(gate) {
-            *out = value(activation, *g) * u;
-        }
+        activate_run(gate, activation, out);
+        multiply(out, up);
     });
 }
 
 /// `out = act(x)`.
 pub(crate) fn activate(x: &[f32], activation: Activation, out: &mut [f32]) {
-    out.par_chunks_mut(4096).zip(x.par_chunks(4096)).for_each(|(out, x)| {
-        for (out, x) in out.iter_mut().zip(x) {
-            *out = value(activation, *x);
-        }
-    });
+    out.par_chunks_mut(RUN).zip(x.par_chunks(RUN)).for_each(|(out, x)| activate_run(x, activation, out));
 }
 
-fn value(activation: Activation, x: f32) -> f32 {
+/// One loop per function, so that each is a loop over vectors.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"), dispatcher = "direct")]
+fn activate_run(x: &[f32], activation: Activation, out: &mut [f32]) {
     match activation {
-        Activation::Silu => x / (1.0 + (-x).exp()),
-        Activation::Gelu => 0.5 * x * (1.0 + erf(f64::from(x) * std::f64::consts::FRAC_1_SQRT_2) as f32),
-        Activation::GeluTanh => {
-            let inner = (2.0 / std::f32::consts::PI).sqrt() * (x + 0.044_715 * x * x * x);
-            0.5 * x * (1.0 + inner.tanh())
-        }
-        Activation::Relu => x.max(0.0),
-        Activation::ReluSquared => x.max(0.0).powi(2),
+        Activation::Silu => each(x, out, |x| x / (1.0 + exp(-x))),
+        Activation::Gelu => each(x, out, |x| x * normal_cdf(x)),
+        Activation::GeluTanh => each(x, out, gelu_tanh),
+        // Comparisons instead of `max`, which would turn NaN into 0.
+        Activation::Relu => each(x, out, |x| if x < 0.0 { 0.0 } else { x }),
+        Activation::ReluSquared => each(x, out, |x| if x < 0.0 { 0.0 } else { x * x }),
     }
 }
 
-/// The error function by its series, and by a continued fraction far out; good to f64 rounding for what f32 needs.
-fn erf(x: f64) -> f64 {
-    let a = x.abs();
-    if a < 3.0 {
-        let (mut term, mut sum) = (a, a);
-        for n in 1..100 {
-            term *= -a * a / f64::from(n);
-            let part = term / f64::from(2 * n + 1);
-            sum += part;
-            if part.abs() < 1e-17 {
-                break;
-            }
-        }
-        return (sum * std::f64::consts::FRAC_2_SQRT_PI).copysign(x);
+#[inline(always)]
+fn each(x: &[f32], out: &mut [f32], f: impl Fn(f32) -> f32) {
+    for (out, x) in out.iter_mut().zip(x) {
+        *out = f(*x);
     }
-    let mut fraction = 0.0;
-    for n in (1..60).rev() {
-        fraction = f64::from(n) / 2.0 / (a + fraction);
+}
+
+#[inline(always)]
+fn gelu_tanh(x: f32) -> f32 {
+    const SLOPE: f32 = std::f32::consts::FRAC_2_SQRT_PI * std::f32::consts::FRAC_1_SQRT_2;
+    0.5 * x * (1.0 + tanh(SLOPE * (x + 0.044_715 * x * x * x)))
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"), dispatcher = "direct")]
+fn multiply(out: &mut [f32], x: &[f32]) {
+    for (out, x) in out.iter_mut().zip(x) {
+        *out *= x;
     }
-    (1.0 - (-a * a).exp() / ((a + fraction) * std::f64::consts::PI.sqrt())).copysign(x)
 }

@@ -6,8 +6,11 @@ mod activation;
 mod attention;
 mod cross_entropy;
 mod linear;
+mod math;
 mod norm;
 mod rotary;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use activation::{activate, gate};
 pub(crate) use attention::{Heads, attention};
