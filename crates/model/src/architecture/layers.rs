@@ -33,7 +33,7 @@ impl Settings<'_> {
                 LayersFrom::Named(key, this, that) => self.named(key, this, that)?,
                 LayersFrom::Flags(key) => self.flags(key)?,
                 LayersFrom::AllButEvery(number) => {
-                    let n = self.count(&[number], "every how many layers")?;
+                    let n = self.nonzero(&[number], "every how many layers")?;
                     n.map(|n| (0..count).map(|layer| !(layer + 1).is_multiple_of(n)).collect())
                 }
                 LayersFrom::From(number) => {

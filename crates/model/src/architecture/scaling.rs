@@ -145,7 +145,7 @@ impl Ropes<'_> {
             });
         }
         let head_dim = self.settings.sizes.head_dim;
-        let stored = self.settings.count(self.rule.dims, "how many dims of each head rotate")?;
+        let stored = self.settings.nonzero(self.rule.dims, "how many dims of each head rotate")?;
         let share = match object.number("partial_rotary_factor")? {
             Some(share) if self.rule.share.is_empty() && share != 1.0 => {
                 return Err(object.wrong("partial_rotary_factor", "1: this family rotates whole heads"));

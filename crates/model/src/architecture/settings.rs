@@ -158,10 +158,17 @@ impl<'a> Settings<'a> {
         Err(self.wrong(first_key(places), format!("a number above 0: {what}")))
     }
 
-    /// A whole number from 1 on.
+    /// A whole number from 1 on; in GGUF 0 means that there is none.
     pub(crate) fn count(&self, places: &[NumberFrom], what: &str) -> Result<Option<usize>, ModelError> {
-        let found = self.number(places)?.filter(|x| *x != 0.0 || !matches!(self.keys, Keys::Gguf { .. }));
-        let Some(x) = found else { return Ok(None) };
+        if matches!(self.keys, Keys::Gguf { .. }) && self.number(places)? == Some(0.0) {
+            return Ok(None);
+        }
+        self.nonzero(places, what)
+    }
+
+    /// A whole number from 1 on, where 0 means nothing that could be run.
+    pub(crate) fn nonzero(&self, places: &[NumberFrom], what: &str) -> Result<Option<usize>, ModelError> {
+        let Some(x) = self.number(places)? else { return Ok(None) };
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be in range and whole")]
         if x >= 1.0 && x <= f64::from(u32::MAX) && x.fract() == 0.0 {
             return Ok(Some(x as usize));

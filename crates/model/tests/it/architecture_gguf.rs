@@ -349,8 +349,14 @@ fn patterns_of_windows_are_flags_or_a_period() {
     let flags = |flags: [bool; 3]| MetaValue::Array(flags.map(MetaValue::Bool).to_vec());
     assert_eq!(windows(flags([false, true, true])).unwrap(), [false, true, true]);
     assert_eq!(windows(MetaValue::Unsigned(2)).unwrap(), [true, false, true]);
-    let error = windows(MetaValue::Array(vec![MetaValue::Bool(true)])).unwrap_err().to_string();
-    assert!(error.contains("gemma3.attention.sliding_window_pattern") && error.contains("3 entries"), "{error}");
+    for (pattern, expected) in [
+        (MetaValue::Array(vec![MetaValue::Bool(true)]), "3 entries"),
+        (MetaValue::Unsigned(0), "1 or more"),
+        (MetaValue::Float(2.5), "1 or more"),
+    ] {
+        let error = windows(pattern).unwrap_err().to_string();
+        assert!(error.contains("gemma3.attention.sliding_window_pattern") && error.contains(expected), "{error}");
+    }
 }
 
 /// `TOMOGRAPH_SMOLLM2` names SmolLM2-135M-Instruct.Q4_1.gguf. Expected: its config.json on the hub.

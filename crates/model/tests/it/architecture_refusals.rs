@@ -267,6 +267,7 @@ fn gguf_keys_and_tensors_that_nobody_knows() {
         ("qwen2.rope.scaling.type", text("mrope")),
         ("qwen2.rope.scaling.type", text("yarn")),
         ("qwen2.rope.dimension_count", number(7)),
+        ("qwen2.rope.dimension_count", number(0)),
         ("qwen2.rope.freq_base", MetaValue::Float(f64::NAN)),
         ("qwen2.rope.freq_base", text("big")),
         ("qwen2.logit_scale", MetaValue::Float(2.0)),
