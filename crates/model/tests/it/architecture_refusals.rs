@@ -302,3 +302,46 @@ fn rotary_factors_in_a_family_that_does_not_rotate() {
         TestSource::new(tensors, Config::Gguf(metadata)).open().unwrap().architecture().unwrap_err().to_string();
     assert!(error.contains("rope_freqs.weight"), "{error}");
 }
+
+/// Any value in the place of any other: an error or a model, never a panic.
+#[test]
+fn no_value_in_any_place_panics() {
+    let odd = [
+        json!(null),
+        json!(0),
+        json!(-1),
+        json!(1),
+        json!(2),
+        json!(1e308),
+        json!(1e-320),
+        json!(u64::MAX),
+        json!(true),
+        json!("x"),
+        json!([]),
+        json!([1]),
+        json!({}),
+        json!({"rope_type": "dynamic", "factor": 1e300}),
+    ];
+    let mut tried = 0;
+    for fixture in Fixture::all() {
+        let keys: Vec<_> = fixture.config.as_object().unwrap().keys().cloned().collect();
+        let inner: Vec<_> =
+            fixture.config["rope_parameters"].as_object().into_iter().flatten().map(|(k, _)| k.clone()).collect();
+        let paths = keys
+            .iter()
+            .map(|k| vec![k.clone()])
+            .chain(inner.into_iter().map(|k| vec!["rope_parameters".to_owned(), k]));
+        for path in paths {
+            for value in &odd {
+                let mut config = fixture.config.clone();
+                let place = path.iter().fold(&mut config, |at, part| &mut at[part.as_str()]);
+                *place = value.clone();
+                let source = TestSource::new(fixture.tensors.clone(), Config::HuggingFace(config));
+                tried += usize::from(source.open().is_ok_and(|model| {
+                    model.architecture().is_ok_and(|found| found.ropes.iter().all(|rope| rope.for_length(70).1 > 0.0))
+                }));
+            }
+        }
+    }
+    assert!(tried > 1000, "only {tried} were accepted");
+}
