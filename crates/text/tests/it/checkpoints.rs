@@ -54,7 +54,7 @@ fn safetensors_take_the_tokenizer_json_of_their_folder() {
     let folder = Folder::new().weights().copy("byte_level/gpt-2.json", "tokenizer.json");
     for opened in ["", "model.safetensors"] {
         let tokenizer = folder.tokenizer(opened).unwrap();
-        assert_eq!((tokenizer.kind(), tokenizer.vocab_size()), ("tokenizer.json (BPE)", 1002));
+        assert_eq!((tokenizer.kind(), tokenizer.vocab_size()), ("tokenizer.json (BPE)", 1006));
     }
     let error = Folder::new().weights().tokenizer("").unwrap_err();
     assert_eq!(error.kind(), TextErrorKind::Missing);
@@ -150,14 +150,14 @@ fn text_that_spells_a_special_token_is_one_unless_the_configuration_splits_it() 
 #[test]
 fn tokens_that_only_the_configuration_lists_are_added() {
     let added = json!({"added_tokens_decoder": {
-        "1003": {"content": "<b>", "special": true}, "1002": {"content": "<a>", "special": false, "normalized": false},
+        "1007": {"content": "<b>", "special": true}, "1006": {"content": "<a>", "special": false, "normalized": false},
         "0": {"content": "<|endoftext|>", "special": true}
     }});
     let folder = Folder::new().weights().copy("byte_level/gpt-2.json", "tokenizer.json");
     let folder = folder.json("tokenizer_config.json", &added);
     let tokenizer = folder.tokenizer("").unwrap();
-    assert_eq!(tokenizer.encode("<b><a>").unwrap(), [1003, 1002]);
-    assert_eq!(tokenizer.vocab_size(), 1004);
+    assert_eq!(tokenizer.encode("<b><a>").unwrap(), [1007, 1006]);
+    assert_eq!(tokenizer.vocab_size(), 1008);
 }
 
 /// Settings of a tokenizer.json that are for training or for batches do not reach a score.

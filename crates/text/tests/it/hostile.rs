@@ -56,7 +56,7 @@ fn refused(mut metadata: Metadata, change: impl FnOnce(&mut Metadata), kind: Tex
 #[test]
 fn arrays_of_other_lengths_and_types_are_refused() {
     use TextErrorKind::{Malformed, Missing};
-    refused(base(), |m| array(m, "token_type").truncate(7), Malformed, &["token_type", "1002 values", "found: 7"]);
+    refused(base(), |m| array(m, "token_type").truncate(7), Malformed, &["token_type", "1006 values", "found: 7"]);
     refused(sentencepiece(), |m| array(m, "scores").push(MetaValue::Float(0.0)), Malformed, &["scores", "found: 901"]);
     refused(base(), |m| array(m, "tokens").clear(), Malformed, &["from 1 to 2^32", "found: 0"]);
     refused(base(), |m| drop(m.remove("tokenizer.ggml.tokens")), Missing, &["no vocabulary"]);
@@ -104,8 +104,8 @@ fn tokens_and_merges_that_do_not_fit_are_refused() {
 fn special_tokens_outside_the_vocabulary_are_refused() {
     use TextErrorKind::Malformed;
     for key in ["bos_token_id", "eos_token_id", "unknown_token_id", "padding_token_id"] {
-        for id in [MetaValue::Unsigned(1002), MetaValue::Unsigned(u64::MAX), MetaValue::Signed(-1)] {
-            refused(base(), |m| set(m, key, id), Malformed, &[key, "an id below 1002"]);
+        for id in [MetaValue::Unsigned(1006), MetaValue::Unsigned(u64::MAX), MetaValue::Signed(-1)] {
+            refused(base(), |m| set(m, key, id), Malformed, &[key, "an id below 1006"]);
         }
         refused(base(), |m| set(m, key, text("1")), Malformed, &[key, "a token id"]);
     }

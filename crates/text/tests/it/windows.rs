@@ -252,12 +252,12 @@ fn damaged_token_ids_are_refused_with_their_place() {
 #[test]
 fn a_vocabulary_that_does_not_fit_is_refused_with_both_numbers() {
     let tokenizer = tokenizer();
-    assert_eq!(tokenizer.vocab_size(), 1002);
-    tokenizer.check_vocabulary(1002).unwrap();
+    assert_eq!(tokenizer.vocab_size(), 1006);
+    tokenizer.check_vocabulary(1006).unwrap();
     tokenizer.check_vocabulary(1024).unwrap();
-    let error = tokenizer.check_vocabulary(1001).unwrap_err();
+    let error = tokenizer.check_vocabulary(1005).unwrap_err();
     assert_eq!(error.kind(), TextErrorKind::Vocabulary);
-    assert!(error.to_string().contains("below 1001") && error.to_string().contains("up to 1001"), "{error}");
+    assert!(error.to_string().contains("below 1005") && error.to_string().contains("up to 1005"), "{error}");
 
     let windows = Windows { sequences: vec![vec![1, 2], vec![3, 9]], notes: vec![], description: String::new() };
     windows.check_vocabulary(10).unwrap();
