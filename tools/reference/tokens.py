@@ -36,6 +36,7 @@ from transformers.models.gpt_neox.tokenization_gpt_neox import GPTNeoXTokenizer
 from transformers.models.qwen2.tokenization_qwen2 import Qwen2Tokenizer
 from transformers.models.qwen3_5.tokenization_qwen3_5 import Qwen3_5Tokenizer
 from transformers.models.t5.tokenization_t5 import T5Tokenizer
+from transformers.tokenization_utils_base import generate_merges
 
 ROOT = Path(__file__).resolve().parents[2] / "fixtures" / "tokenizers"
 LANGUAGES = ["en-US", "ja-JP", "zh-CN", "ko-KR", "ar-MA", "ru-RU", "de-DE", "el-GR", "fa-IR", "vi-VN"]
@@ -312,13 +313,13 @@ def train_sentencepiece(lines, folder, **options):
     return sentencepiece.SentencePieceProcessor(model_file=str(prefix.with_suffix(".model"))), model
 
 
-def sentencepiece_gguf(path, model, architecture, tokenizer, respell=lambda token, kind: token, **flags):
+def sentencepiece_gguf(path, model, architecture, tokenizer, respell=lambda token, kind: token, scores=None, **flags):
     writer = gguf.GGUFWriter(path, architecture)
     config_keys(writer)
     writer.add_tokenizer_model(tokenizer)
     writer.add_tokenizer_pre("default")
     writer.add_token_list([respell(piece.piece, piece.type) for piece in model.pieces])
-    writer.add_token_scores([piece.score for piece in model.pieces])
+    writer.add_token_scores(scores or [piece.score for piece in model.pieces])
     writer.add_token_types([piece.type for piece in model.pieces])
     writer.add_bos_token_id(model.trainer_spec.bos_id if model.trainer_spec.bos_id >= 0 else 1)
     writer.add_eos_token_id(model.trainer_spec.eos_id)
@@ -343,16 +344,9 @@ def bpe_backend(model, prefix, merges):
 
 
 def merges_of(model, rank):
-    """Every way to cut a piece in two, best rank first: what converters to tokenizer.json do."""
+    """Every way to cut a piece in two, best rank first: what transformers' converters do."""
     vocab = {piece.piece: index for index, piece in enumerate(model.pieces)}
-    cuts = []
-    for index, piece in enumerate(model.pieces):
-        text = piece.piece
-        local = [(text[:at], text[at:]) for at in range(1, len(text)) if text[:at] in vocab and text[at:] in vocab]
-        local.sort(key=lambda pair: (vocab[pair[0]], vocab[pair[1]]))
-        cuts += [(rank(index, piece), len(left), len(right), left, right) for left, right in local]
-    cuts.sort(key=lambda cut: cut[:3], reverse=True)
-    return [(left, right) for *_, left, right in cuts]
+    return generate_merges(vocab, {piece.piece: rank(index, piece) for index, piece in enumerate(model.pieces)})
 
 
 def ids_of(processor):
@@ -417,9 +411,16 @@ def sentencepiece_kinds(args, lines):
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "tokenizer.gguf"
         respell = lambda token, kind: token.replace(SPACE, " ") if kind == USER_DEFINED else token
-        sentencepiece_gguf(path, model, "gemma2", "llama", respell, add_add_space_prefix=False, add_add_bos_token=True)
+        flags = dict(respell=respell, add_add_space_prefix=False, add_add_bos_token=True)
+        # Scores that say nothing, so that merges in their order would give other ids.
+        scores = [-float(index * 7919 % len(model.pieces)) for index in range(len(model.pieces))]
+        sentencepiece_gguf(path, model, "gemma2", "llama", scores=scores, **flags)
         backend = bpe_backend(model, False, merges_of(model, lambda index, piece: -index))
-        others = {"llama-tokenize": llama(args.llama_tokenize, path), "transformers from GGUF": from_gguf(path)}
+        others = {"transformers from GGUF": from_gguf(path)}
+        # llama.cpp goes by the scores: it gets the real ones.
+        scored = Path(temporary) / "scored.gguf"
+        sentencepiece_gguf(scored, model, "gemma2", "llama", **flags)
+        others["llama-tokenize"] = llama(args.llama_tokenize, scored)
         others["sentencepiece"] = ids_of(processor)
         write(folder / "expected.json", "transformers", encode(fast(backend)), others)
 
