@@ -36,6 +36,7 @@ from transformers.models.gpt_neox.tokenization_gpt_neox import GPTNeoXTokenizer
 from transformers.models.qwen2.tokenization_qwen2 import Qwen2Tokenizer
 from transformers.models.qwen3_5.tokenization_qwen3_5 import Qwen3_5Tokenizer
 from transformers.models.t5.tokenization_t5 import T5Tokenizer
+from transformers.tokenization_utils_base import generate_merges
 
 ROOT = Path(__file__).resolve().parents[2] / "fixtures" / "tokenizers"
 LANGUAGES = ["en-US", "ja-JP", "zh-CN", "ko-KR", "ar-MA", "ru-RU", "de-DE", "el-GR", "fa-IR", "vi-VN"]
@@ -178,6 +179,11 @@ def config_keys(writer):
     writer.add_layer_norm_rms_eps(1e-5)
 
 
+def write_backend(path, backend):
+    """As tokenizer.json, without white space."""
+    path.write_text(json.dumps(json.loads(backend.to_str()), ensure_ascii=True, separators=(",", ":")) + "\n")
+
+
 def save(writer):
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -201,8 +207,10 @@ def train_byte_level(lines, noise):
     backend.train_from_iterator(lines + noise, trainer)
     model = json.loads(backend.to_str())["model"]
     vocab = dict(model["vocab"])
-    vocab["<think>"] = len(vocab)
-    vocab["<unused1>"] = len(vocab)
+    # Tokens that no merge makes: only kinds that take whole words from the vocabulary (ignore_merges) have them.
+    for token in ["Hello", "\u0120quick", "\u0120between", "return", "<think>", "<unused1>"]:
+        assert token not in vocab
+        vocab[token] = len(vocab)
     return vocab, [tuple(merge) for merge in model["merges"]]
 
 
@@ -248,7 +256,8 @@ def byte_level(args, lines, noise):
 
     def of(tokenizer_class):
         """The class of transformers, with this vocabulary."""
-        tokenizer = tokenizer_class(vocab=vocab, merges=merges, **{f"{name}_token": "<|endoftext|>" for name in ["bos", "eos", "unk", "pad"]})
+        named = {f"{name}_token": "<|endoftext|>" for name in ["bos", "eos", "unk", "pad"]}
+        tokenizer = tokenizer_class(vocab=vocab, merges=merges, **named)
         add_specials(tokenizer.backend_tokenizer)
         return tokenizer.backend_tokenizer
 
@@ -258,7 +267,8 @@ def byte_level(args, lines, noise):
     plain = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     gpt2 = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     digits = pre_tokenizers.Digits(individual_digits=True)
-    splits = {name: [split(GGUF_PRE_TOKENIZER_SPLITS[name]), plain] for name in ["llama-bpe", "dbrx", "tekken", "gpt-4o", "qwen2"]}
+    stated = ["llama-bpe", "dbrx", "tekken", "gpt-4o", "qwen2"]
+    splits = {name: [split(GGUF_PRE_TOKENIZER_SPLITS[name]), plain] for name in stated}
     backends = {
         "gpt-2": of(GPT2Tokenizer),
         "olmo": of(GPTNeoXTokenizer),
@@ -276,8 +286,9 @@ def byte_level(args, lines, noise):
         ),
     }
     for name in ["gpt-2", "llama-bpe", "qwen2", "falcon"]:
-        (folder / f"{name}.json").write_text(json.dumps(json.loads(backends[name].to_str()), ensure_ascii=True, separators=(",", ":")) + "\n")
-    only_llama = ["glm4", "deepseek-llm", "deepseek-coder", "deepseek-v3", "default", "bloom", "viking", "bailingmoe", "seed-coder", "jais-2"]
+        write_backend(folder / f"{name}.json", backends[name])
+    only_llama = ["glm4", "deepseek-llm", "deepseek-coder", "deepseek-v3", "default"]
+    only_llama += ["bloom", "viking", "bailingmoe", "seed-coder", "jais-2"]
     with tempfile.TemporaryDirectory() as temporary:
         for name in [*backends, *only_llama]:
             path = Path(temporary) / f"{name}.gguf"
@@ -302,13 +313,13 @@ def train_sentencepiece(lines, folder, **options):
     return sentencepiece.SentencePieceProcessor(model_file=str(prefix.with_suffix(".model"))), model
 
 
-def sentencepiece_gguf(path, model, architecture, tokenizer, respell=lambda token, kind: token, **flags):
+def sentencepiece_gguf(path, model, architecture, tokenizer, respell=lambda token, kind: token, scores=None, **flags):
     writer = gguf.GGUFWriter(path, architecture)
     config_keys(writer)
     writer.add_tokenizer_model(tokenizer)
     writer.add_tokenizer_pre("default")
     writer.add_token_list([respell(piece.piece, piece.type) for piece in model.pieces])
-    writer.add_token_scores([piece.score for piece in model.pieces])
+    writer.add_token_scores(scores or [piece.score for piece in model.pieces])
     writer.add_token_types([piece.type for piece in model.pieces])
     writer.add_bos_token_id(model.trainer_spec.bos_id if model.trainer_spec.bos_id >= 0 else 1)
     writer.add_eos_token_id(model.trainer_spec.eos_id)
@@ -333,16 +344,9 @@ def bpe_backend(model, prefix, merges):
 
 
 def merges_of(model, rank):
-    """Every way to cut a piece in two, best rank first: what converters to tokenizer.json do."""
+    """Every way to cut a piece in two, best rank first: what transformers' converters do."""
     vocab = {piece.piece: index for index, piece in enumerate(model.pieces)}
-    cuts = []
-    for index, piece in enumerate(model.pieces):
-        text = piece.piece
-        local = [(text[:at], text[at:]) for at in range(1, len(text)) if text[:at] in vocab and text[at:] in vocab]
-        local.sort(key=lambda pair: (vocab[pair[0]], vocab[pair[1]]))
-        cuts += [(rank(index, piece), len(left), len(right), left, right) for left, right in local]
-    cuts.sort(key=lambda cut: cut[:3], reverse=True)
-    return [(left, right) for *_, left, right in cuts]
+    return generate_merges(vocab, {piece.piece: rank(index, piece) for index, piece in enumerate(model.pieces)})
 
 
 def ids_of(processor):
@@ -350,11 +354,27 @@ def ids_of(processor):
 
 
 def sentencepiece_kinds(args, lines):
-    shared = dict(model_type="bpe", byte_fallback=True, vocab_size=900, character_coverage=0.98, normalization_rule_name="identity",
-                  remove_extra_whitespaces=False, max_sentencepiece_length=8, split_digits=True, unk_id=0, bos_id=1, eos_id=2)
+    shared = dict(
+        model_type="bpe",
+        byte_fallback=True,
+        vocab_size=900,
+        character_coverage=0.98,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        max_sentencepiece_length=8,
+        split_digits=True,
+    )
     with tempfile.TemporaryDirectory() as temporary:
         processor, model = train_sentencepiece(
-            lines, temporary, allow_whitespace_only_pieces=True, control_symbols=["<|endoftext|>"], user_defined_symbols=["<think>"], **shared
+            lines,
+            temporary,
+            allow_whitespace_only_pieces=True,
+            control_symbols=["<|endoftext|>"],
+            user_defined_symbols=["<think>"],
+            unk_id=0,
+            bos_id=1,
+            eos_id=2,
+            **shared,
         )
         folder = ROOT / "sentencepiece"
         folder.mkdir(parents=True, exist_ok=True)
@@ -363,7 +383,7 @@ def sentencepiece_kinds(args, lines):
             sentencepiece_gguf(path, model, "llama", "llama", add_add_space_prefix=prefix, add_add_bos_token=True)
             backend = bpe_backend(model, prefix, merges_of(model, lambda index, piece: piece.score))
             if prefix:
-                (folder / "tokenizer.json").write_text(json.dumps(json.loads(backend.to_str()), separators=(",", ":")) + "\n")
+                write_backend(folder / "tokenizer.json", backend)
             others = {"llama-tokenize": llama(args.llama_tokenize, path), "transformers from GGUF": from_gguf(path)}
             if prefix:
                 others["sentencepiece"] = ids_of(processor)
@@ -372,16 +392,36 @@ def sentencepiece_kinds(args, lines):
     with tempfile.TemporaryDirectory() as temporary:
         spaces = [SPACE * n for n in range(2, 9)]
         newlines = ["\n" * n for n in range(1, 5)]
-        special = dict(shared, unk_id=3, bos_id=2, eos_id=1, pad_id=0, pad_piece="<pad>", eos_piece="<eos>", bos_piece="<bos>",
-                       add_dummy_prefix=False, control_symbols=["<unused1>", "<|im_end|>"], user_defined_symbols=newlines + spaces)
-        processor, model = train_sentencepiece(lines, temporary, **special)
+        processor, model = train_sentencepiece(
+            lines,
+            temporary,
+            add_dummy_prefix=False,
+            control_symbols=["<unused1>", "<|im_end|>"],
+            user_defined_symbols=newlines + spaces,
+            unk_id=3,
+            bos_id=2,
+            eos_id=1,
+            pad_id=0,
+            pad_piece="<pad>",
+            eos_piece="<eos>",
+            bos_piece="<bos>",
+            **shared,
+        )
         folder = ROOT / "gemma"
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "tokenizer.gguf"
         respell = lambda token, kind: token.replace(SPACE, " ") if kind == USER_DEFINED else token
-        sentencepiece_gguf(path, model, "gemma2", "llama", respell, add_add_space_prefix=False, add_add_bos_token=True)
+        flags = dict(respell=respell, add_add_space_prefix=False, add_add_bos_token=True)
+        # Scores that say nothing, so that merges in their order would give other ids.
+        scores = [-float(index * 7919 % len(model.pieces)) for index in range(len(model.pieces))]
+        sentencepiece_gguf(path, model, "gemma2", "llama", scores=scores, **flags)
         backend = bpe_backend(model, False, merges_of(model, lambda index, piece: -index))
-        others = {"llama-tokenize": llama(args.llama_tokenize, path), "transformers from GGUF": from_gguf(path), "sentencepiece": ids_of(processor)}
+        others = {"transformers from GGUF": from_gguf(path)}
+        # llama.cpp goes by the scores: it gets the real ones.
+        scored = Path(temporary) / "scored.gguf"
+        sentencepiece_gguf(scored, model, "gemma2", "llama", **flags)
+        others["llama-tokenize"] = llama(args.llama_tokenize, scored)
+        others["sentencepiece"] = ids_of(processor)
         write(folder / "expected.json", "transformers", encode(fast(backend)), others)
 
 
@@ -392,7 +432,8 @@ def normalization_rules(path):
     for at, character in enumerate(text):
         for source in [character, text[at : at + 2], text[at : at + 3]]:
             target = unicodedata.normalize("NFKC", source)
-            if len(source) > 1 and (unicodedata.normalize("NFKC", source[:1]) + unicodedata.normalize("NFKC", source[1:])) == target:
+            apart = unicodedata.normalize("NFKC", source[:1]) + unicodedata.normalize("NFKC", source[1:])
+            if len(source) > 1 and apart == target:
                 continue
             if source.isspace() and len(source) == 1:
                 target = " "
@@ -409,19 +450,39 @@ def unigram_kind(args, lines):
         rules = Path(temporary) / "rules.tsv"
         normalization_rules(rules)
         processor, model = train_sentencepiece(
-            lines, temporary, model_type="unigram", vocab_size=900, character_coverage=0.98, max_sentencepiece_length=8, pad_id=0,
-            eos_id=1, unk_id=2, bos_id=-1, pad_piece="<pad>", control_symbols=["<|im_end|>"], normalization_rule_tsv=str(rules),
+            lines,
+            temporary,
+            model_type="unigram",
+            vocab_size=900,
+            character_coverage=0.98,
+            max_sentencepiece_length=8,
+            normalization_rule_tsv=str(rules),
+            control_symbols=["<|im_end|>"],
+            pad_id=0,
+            eos_id=1,
+            unk_id=2,
+            bos_id=-1,
+            pad_piece="<pad>",
         )
         charsmap = model.normalizer_spec.precompiled_charsmap
         folder = ROOT / "unigram"
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "tokenizer.gguf"
-        flags = dict(add_add_space_prefix=True, add_remove_extra_whitespaces=True, add_add_bos_token=False, add_add_eos_token=True)
-        sentencepiece_gguf(path, model, "llama", "t5", add_precompiled_charsmap=charsmap, **flags)
+        sentencepiece_gguf(
+            path,
+            model,
+            "llama",
+            "t5",
+            add_precompiled_charsmap=charsmap,
+            add_add_space_prefix=True,
+            add_remove_extra_whitespaces=True,
+            add_add_bos_token=False,
+        )
         vocab = [(piece.piece, piece.score) for piece in model.pieces]
-        specials = ["<|im_end|>"]
-        tokenizer = T5Tokenizer(vocab=vocab, extra_ids=0, _spm_precompiled_charsmap=charsmap, additional_special_tokens=specials)
-        (folder / "tokenizer.json").write_text(json.dumps(json.loads(tokenizer.backend_tokenizer.to_str()), separators=(",", ":")) + "\n")
+        tokenizer = T5Tokenizer(
+            vocab=vocab, extra_ids=0, _spm_precompiled_charsmap=charsmap, additional_special_tokens=["<|im_end|>"]
+        )
+        write_backend(folder / "tokenizer.json", tokenizer.backend_tokenizer)
         others = {"llama-tokenize": llama(args.llama_tokenize, path), "sentencepiece": ids_of(processor)}
         write(folder / "expected.json", "transformers", encode(tokenizer), others)
 
@@ -431,10 +492,12 @@ def smollm2(args):
     fields = gguf.GGUFReader(path).fields
     read = lambda key: fields[f"tokenizer.ggml.{key}"].contents()
     tokens, types = read("tokens"), read("token_type")
-    backend = Tokenizer(models.BPE(vocab={t: i for i, t in enumerate(tokens)}, merges=[tuple(m.split(" ")) for m in read("merges")]))
+    merges = [tuple(merge.split(" ")) for merge in read("merges")]
+    backend = Tokenizer(models.BPE(vocab={token: index for index, token in enumerate(tokens)}, merges=merges))
     digits = pre_tokenizers.Digits(individual_digits=True)
     backend.pre_tokenizer = pre_tokenizers.Sequence([digits, pre_tokenizers.ByteLevel(add_prefix_space=False)])
-    backend.add_special_tokens([AddedToken(t, normalized=False, special=True) for t, k in zip(tokens, types) if k == CONTROL])
+    control = [token for token, kind in zip(tokens, types) if kind == CONTROL]
+    backend.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in control])
     others = {"llama-tokenize": llama(args.llama_tokenize, path), "transformers from GGUF": from_gguf(path)}
     write(ROOT / "smollm2" / "expected.json", "transformers", encode(fast(backend)), others)
 

@@ -64,7 +64,7 @@ fn byte_level(metadata: &Metadata<'_>) -> Result<Parts, TextError> {
     let kind = pre_kind(metadata)?;
     let listed = metadata.merges.as_ref().ok_or_else(|| damaged("byte-level BPE without merges", MERGES))?;
     let merges = merges::listed(listed, &metadata.tokens, MERGES)?;
-    let model = bpe(metadata, &metadata.tokens, merges, |b| b.ignore_merges(kind.ignores_merges))?;
+    let model = bpe(&metadata.tokens, merges, |b| b.ignore_merges(kind.ignores_merges))?;
     let mut inner = tokenizers::Tokenizer::new(model);
     if kind.composes {
         inner.with_normalizer(Some(NFC)).map_err(library)?;
@@ -104,7 +104,7 @@ fn pre_kind(metadata: &Metadata<'_>) -> Result<&'static PreKind, TextError> {
 fn sentence_piece(metadata: &Metadata<'_>) -> Result<Parts, TextError> {
     let merges = match (&metadata.merges, &metadata.scores) {
         (Some(listed), _) => merges::listed(listed, &metadata.tokens, MERGES)?,
-        (None, Some(scores)) => merges::derived(&metadata.tokens, scores)?,
+        (None, Some(scores)) => merges::derived(&metadata.tokens, scores),
         (None, None) => return Err(damaged("SentencePiece BPE without scores", "tokenizer.ggml.scores")),
     };
     let adds_space = metadata.flag("tokenizer.ggml.add_space_prefix")?.unwrap_or(true);
@@ -125,7 +125,7 @@ fn gemma(metadata: &Metadata<'_>) -> Result<Parts, TextError> {
         Some(listed) => merges::listed(listed, &tokens, MERGES)?,
         None => {
             let order: Vec<f64> = (0..tokens.len()).map(|id| -(id as f64)).collect();
-            merges::derived(&tokens, &order)?
+            merges::derived(&tokens, &order)
         }
     };
     let adds_space = metadata.flag("tokenizer.ggml.add_space_prefix")?.unwrap_or(false);
@@ -149,7 +149,7 @@ fn spaced(
 ) -> Result<tokenizers::Tokenizer, TextError> {
     let unknown = unknown(metadata)?.and_then(|id| tokens.get(id as usize)).map(|t| (*t).to_owned());
     let falls_back = has_bytes(tokens);
-    let model = bpe(metadata, tokens, merges, |builder| {
+    let model = bpe(tokens, merges, |builder| {
         let builder = builder.fuse_unk(true).byte_fallback(falls_back);
         match unknown {
             Some(token) if !token.is_empty() => builder.unk_token(token),
@@ -223,12 +223,10 @@ fn has_bytes(tokens: &[&str]) -> bool {
 }
 
 fn bpe(
-    metadata: &Metadata<'_>,
     tokens: &[&str],
     merges: Vec<(String, String)>,
     with: impl FnOnce(BpeBuilder) -> BpeBuilder,
 ) -> Result<BPE, TextError> {
-    debug_assert_eq!(tokens.len(), metadata.tokens.len());
     let vocabulary: Vocab =
         tokens.iter().zip(0u32..).filter(|(t, _)| !t.is_empty()).map(|(t, id)| ((*t).to_owned(), id)).collect();
     with(BPE::builder().vocab_and_merges(vocabulary, merges)).build().map_err(library)

@@ -33,7 +33,7 @@ pub(super) fn listed(merges: &[&str], tokens: &[&str], key: &str) -> Result<Vec<
 
 /// The merges that a SentencePiece vocabulary implies: every way to cut a token into two tokens, tokens of higher `ranks`
 /// first, then longer left parts. After `generate_merges` of transformers.
-pub(super) fn derived(tokens: &[&str], ranks: &[f64]) -> Result<Vec<(String, String)>, TextError> {
+pub(super) fn derived(tokens: &[&str], ranks: &[f64]) -> Vec<(String, String)> {
     let known: HashMap<&str, u32> = tokens.iter().copied().zip(0..).collect();
     struct Cut<'a> {
         rank: f64,
@@ -55,5 +55,31 @@ pub(super) fn derived(tokens: &[&str], ranks: &[f64]) -> Result<Vec<(String, Str
     }
     // Stable, as Python's sort is: equal keys keep the order of the vocabulary.
     cuts.sort_by(|a, b| b.rank.total_cmp(&a.rank).then_with(|| b.chars.cmp(&a.chars)));
-    Ok(cuts.into_iter().map(|cut| (cut.left.to_owned(), cut.right.to_owned())).collect())
+    cuts.into_iter().map(|cut| (cut.left.to_owned(), cut.right.to_owned())).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test reports failure")]
+mod tests {
+    use std::path::Path;
+
+    use tomo_checkpoint::{Config, open};
+
+    use super::derived;
+    use crate::tokenizer::metadata::Metadata;
+
+    /// The merges in `tokenizer.json` are those of `generate_merges` of transformers, for the vocabulary in the GGUF file.
+    #[test]
+    fn derived_merges_are_those_of_transformers_in_the_same_order() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/tokenizers/sentencepiece");
+        let file: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(folder.join("tokenizer.json")).unwrap()).unwrap();
+        let expected: Vec<(String, String)> = serde_json::from_value(file["model"]["merges"].clone()).unwrap();
+        let source = open(&folder.join("prefix.gguf")).unwrap();
+        let Config::Gguf(entries) = source.config() else { panic!("no metadata") };
+        let metadata = Metadata::read(entries).unwrap();
+        let found = derived(&metadata.tokens, metadata.scores.as_ref().unwrap());
+        assert!(expected.len() > 300, "{}", expected.len());
+        assert_eq!(found, expected);
+    }
 }

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test reports failure")]
 
+mod checkpoints;
 mod fixture;
+mod hostile;
 mod real_models;
 mod texts;
 mod tokens;

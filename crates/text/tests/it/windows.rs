@@ -84,9 +84,11 @@ fn documents_are_joined_by_a_separator() {
     let windows = Windows::choose(&tokenizer, &text(&documents), &options(100, 50, 0)).unwrap();
     let eos = tokenizer.eos().unwrap();
     for sequence in &windows.sequences {
-        for pair in sequence.split(|&id| id == eos).skip(1).take(5) {
-            assert_eq!(pair, abc);
-        }
+        let documents: Vec<_> = sequence.split(|&id| id == eos).collect();
+        // Both ends may be cut.
+        let whole = &documents[1..documents.len() - 1];
+        assert!(whole.len() >= 50 / (abc.len() + 1) - 1, "{sequence:?}");
+        assert!(whole.iter().all(|document| *document == abc), "{sequence:?}");
     }
 }
 
@@ -252,12 +254,12 @@ fn damaged_token_ids_are_refused_with_their_place() {
 #[test]
 fn a_vocabulary_that_does_not_fit_is_refused_with_both_numbers() {
     let tokenizer = tokenizer();
-    assert_eq!(tokenizer.vocab_size(), 1002);
-    tokenizer.check_vocabulary(1002).unwrap();
+    assert_eq!(tokenizer.vocab_size(), 1006);
+    tokenizer.check_vocabulary(1006).unwrap();
     tokenizer.check_vocabulary(1024).unwrap();
-    let error = tokenizer.check_vocabulary(1001).unwrap_err();
+    let error = tokenizer.check_vocabulary(1005).unwrap_err();
     assert_eq!(error.kind(), TextErrorKind::Vocabulary);
-    assert!(error.to_string().contains("below 1001") && error.to_string().contains("up to 1001"), "{error}");
+    assert!(error.to_string().contains("below 1005") && error.to_string().contains("up to 1005"), "{error}");
 
     let windows = Windows { sequences: vec![vec![1, 2], vec![3, 9]], notes: vec![], description: String::new() };
     windows.check_vocabulary(10).unwrap();
