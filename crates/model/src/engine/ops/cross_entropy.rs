@@ -3,7 +3,9 @@
 use multiversion::multiversion;
 use rayon::prelude::*;
 
+use super::head::{HeadWeights, for_logits};
 use super::math::{LANES, exp, largest};
+use crate::engine::Rows;
 
 /// Logits between two looks at the running maximum, and between two additions in f64: few enough for sums in f32 lanes,
 /// and for the nearest cache.
@@ -35,6 +37,12 @@ impl CrossEntropy {
     pub(crate) fn tile(&mut self, from: usize, first: usize, width: usize, logits: &[f32]) {
         let rows = logits.par_chunks(width).zip(self.tokens[from..].par_iter_mut());
         rows.with_min_len(4).for_each(|(row, token)| token.see(row, first));
+    }
+
+    /// The next rows of the head: logits of vocabulary entries from `first` on, for tokens `from..from + T` whose final
+    /// hidden states are `x`, `[T, D]`. The same as [`CrossEntropy::tile`] of the product, which is never written out.
+    pub(crate) fn head(&mut self, from: usize, first: usize, x: Rows<'_>, head: HeadWeights<'_>) {
+        for_logits(x, head, &mut self.tokens[from..], |token, run, logits| token.see(logits, first + run));
     }
 
     /// Negative log likelihood of each token, in nats. NaN where a logit was, or where no tile held the target.
