@@ -3,7 +3,7 @@
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::head::{HeadWeights, for_logits};
+use super::head::{HeadRows, for_logits};
 use super::math::{LANES, exp, largest};
 use crate::engine::Rows;
 
@@ -41,7 +41,7 @@ impl CrossEntropy {
 
     /// The next rows of the head: logits of vocabulary entries from `first` on, for tokens `from..from + T` whose final
     /// hidden states are `x`, `[T, D]`. The same as [`CrossEntropy::tile`] of the product, which is never written out.
-    pub(crate) fn head(&mut self, from: usize, first: usize, x: Rows<'_>, head: HeadWeights<'_>) {
+    pub(crate) fn head(&mut self, from: usize, first: usize, x: Rows<'_>, head: HeadRows<'_>) {
         for_logits(x, head, &mut self.tokens[from..], |token, run, logits| token.see(logits, first + run));
     }
 

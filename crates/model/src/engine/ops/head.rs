@@ -10,9 +10,9 @@ use rayon::prelude::*;
 use super::math::tanh;
 use crate::engine::Rows;
 
-/// From the head's product to logits: `softcap * tanh(scale * (W h + b) / softcap)`.
+/// Rows of the head, and how logits come of their products: `softcap * tanh(scale * (W h + b) / softcap)`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct HeadWeights<'a> {
+pub(crate) struct HeadRows<'a> {
     /// Rows of W, `[m, D]` row-major.
     pub(crate) weights: &'a [f32],
     /// `[m]`.
@@ -38,7 +38,7 @@ thread_local! {
 /// (counted from the first row of the weights) and the run. x `[T, D]`, one state per token.
 pub(super) fn for_logits<S: Send>(
     x: Rows<'_>,
-    head: HeadWeights<'_>,
+    head: HeadRows<'_>,
     states: &mut [S],
     see: impl Fn(&mut S, usize, &[f32]) + Sync,
 ) {
@@ -61,7 +61,7 @@ pub(super) fn for_logits<S: Send>(
 }
 
 /// One block, on this thread.
-fn block_logits<S>(x: Rows<'_>, head: HeadWeights<'_>, states: &mut [S], see: impl Fn(&mut S, usize, &[f32])) {
+fn block_logits<S>(x: Rows<'_>, head: HeadRows<'_>, states: &mut [S], see: impl Fn(&mut S, usize, &[f32])) {
     let (tokens, inputs) = (x.len(), x.cols());
     let x = MatRef::from_row_major_slice_with_stride(x.values(), tokens, inputs, x.stride());
     LOGITS.with_borrow_mut(|logits| {

@@ -11,7 +11,7 @@ use super::noise;
 use crate::architecture::{Activation, NormKind};
 use crate::engine::Rows;
 use crate::engine::ops::{
-    Columns, CrossEntropy, HeadWeights, Heads, NormWeights, activate, add, attention, gate, linear, normalise, rotate,
+    Columns, CrossEntropy, HeadRows, Heads, NormWeights, activate, add, attention, gate, linear, normalise, rotate,
 };
 
 /// Seconds of the fastest of so many runs.
@@ -67,7 +67,7 @@ fn heads(limit: f64) {
     for (tokens, hidden, vocab) in [(2048, 576, 8192), (1024, 576, 8192), (1024, 1536, 8192)] {
         let (x, w) = (noise(1, tokens * hidden, 1.0), noise(2, hidden * vocab, 1.0));
         let work = 2.0 * (tokens * hidden * vocab) as f64 / 1e9;
-        let head = HeadWeights { weights: &w, bias: None, scale: 1.0, softcap: None };
+        let head = HeadRows { weights: &w, bias: None, scale: 1.0, softcap: None };
         let targets = 0..tokens as u32;
         let rate = work / fastest(10, || CrossEntropy::new(targets.clone()).head(0, 0, Rows::dense(&x, hidden), head));
         println!("head {tokens} x {hidden} -> {vocab}: {rate:.0} GFLOP/s, {:.0} %", 100.0 * rate / limit);

@@ -1,6 +1,6 @@
 use super::{noise, on_threads, plain};
 use crate::engine::Rows;
-use crate::engine::ops::{CrossEntropy, HeadWeights};
+use crate::engine::ops::{CrossEntropy, HeadRows};
 
 const VOCAB: usize = 5003;
 
@@ -70,12 +70,12 @@ fn the_same_bits_on_any_number_of_threads() {
 }
 
 /// A head of so many entries, handed over in two parts, and what it gives for each token.
-fn by_head(x: Rows<'_>, head: HeadWeights<'_>, split: usize, targets: &[u32]) -> Vec<f64> {
+fn by_head(x: Rows<'_>, head: HeadRows<'_>, split: usize, targets: &[u32]) -> Vec<f64> {
     let mut loss = CrossEntropy::new(targets.iter().copied());
     let (first, second) = head.weights.split_at(split * x.cols());
     let bias = head.bias.map(|bias| bias.split_at(split));
-    loss.head(0, 0, x, HeadWeights { weights: first, bias: bias.map(|b| b.0), ..head });
-    loss.head(0, split, x, HeadWeights { weights: second, bias: bias.map(|b| b.1), ..head });
+    loss.head(0, 0, x, HeadRows { weights: first, bias: bias.map(|b| b.0), ..head });
+    loss.head(0, split, x, HeadRows { weights: second, bias: bias.map(|b| b.1), ..head });
     loss.finish()
 }
 
@@ -90,7 +90,7 @@ fn a_head_gives_the_loss_of_its_logits() {
         for (bias, scale, softcap) in
             [(None, 1.0, None), (Some(bias.as_slice()), 1.0, None), (Some(&bias), 0.3, Some(2.0))]
         {
-            let found = by_head(x, HeadWeights { weights: &w, bias, scale, softcap }, 333, &targets);
+            let found = by_head(x, HeadRows { weights: &w, bias, scale, softcap }, 333, &targets);
             let products = plain::linear(x, &w, bias);
             for ((found, row), target) in found.iter().zip(products.chunks(vocab)).zip(&targets) {
                 let scaled = row.iter().map(|y| y * f64::from(scale));
@@ -111,7 +111,7 @@ fn a_head_gives_the_loss_of_its_logits() {
 fn a_head_has_the_same_bits_on_any_number_of_threads_and_tokens() {
     let (vocab, hidden, tokens) = (500, 40, 700);
     let (x, w) = (noise(13, tokens * hidden, 2.0), noise(14, vocab * hidden, 1.0));
-    let head = HeadWeights { weights: &w, bias: None, scale: 1.0, softcap: None };
+    let head = HeadRows { weights: &w, bias: None, scale: 1.0, softcap: None };
     let targets = vec![5; tokens];
     let run = |threads: usize, count: usize| {
         on_threads(threads, || by_head(Rows::dense(&x[..count * hidden], hidden), head, 250, &targets[..count]))
@@ -128,7 +128,7 @@ fn a_nan_in_the_head_or_its_input_makes_the_loss_nan() {
     let (mut x, mut w) = (noise(15, 3 * hidden, 1.0), noise(16, vocab * hidden, 1.0));
     x[hidden + 2] = f32::NAN;
     let run = |x: &[f32], w: &[f32]| {
-        let head = HeadWeights { weights: w, bias: None, scale: 0.5, softcap: Some(3.0) };
+        let head = HeadRows { weights: w, bias: None, scale: 0.5, softcap: Some(3.0) };
         by_head(Rows::dense(x, hidden), head, 100, &[1, 2, 3]).iter().map(|nll| nll.is_nan()).collect::<Vec<_>>()
     };
     assert_eq!(run(&x, &w), [false, true, false]);

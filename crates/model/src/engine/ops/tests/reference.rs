@@ -8,7 +8,7 @@ use super::distance;
 use crate::architecture::{Activation, NormKind};
 use crate::engine::Rows;
 use crate::engine::ops::{
-    Columns, CrossEntropy, HeadWeights, Heads, NormWeights, RotaryTable, activate, attention, gate, linear, normalise,
+    Columns, CrossEntropy, HeadRows, Heads, NormWeights, RotaryTable, activate, attention, gate, linear, normalise,
     rotate,
 };
 
@@ -152,7 +152,7 @@ fn losses_are_what_torch_makes_of_them() {
     let (x, weights) = (reference.values("loss/hidden"), reference.values("loss/weight"));
     let mut loss = CrossEntropy::new(targets());
     for (part, weights) in weights.chunks(100 * hidden).enumerate() {
-        let head = HeadWeights { weights, bias: None, scale: 0.5, softcap: Some(5.0) };
+        let head = HeadRows { weights, bias: None, scale: 0.5, softcap: Some(5.0) };
         loss.head(0, 100 * part, Rows::dense(&x, hidden), head);
     }
     check(&loss.finish(), "loss/of_head");
