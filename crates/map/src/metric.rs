@@ -69,6 +69,38 @@ pub enum Scope {
     Map,
     /// Only cells of one column: the number depends on the matrix's shape or scale.
     Column,
+    /// All cells of the map, but the number is the input's: components that read the same input share it (q, k and v; up
+    /// and gate).
+    Input,
+    /// All cells of the map, but the number is the layer's: all its cells share it.
+    Layer,
+}
+
+impl Scope {
+    /// Whether only numbers of one column may be compared.
+    pub fn is_by_column(self) -> bool {
+        self == Self::Column
+    }
+
+    /// How many of the seven columns can differ from each other.
+    pub fn distinct_columns(self) -> usize {
+        match self {
+            Self::Map | Self::Column => 7,
+            Self::Input => 4,
+            Self::Layer => 1,
+        }
+    }
+
+    /// What a reader has to know where fewer than seven columns are distinct; a sentence without the full stop.
+    pub fn shared(self) -> Option<&'static str> {
+        match self {
+            Self::Map | Self::Column => None,
+            Self::Input => Some(
+                "four distinct columns out of seven: q, k and v read the same input and share its number, and so do up and gate",
+            ),
+            Self::Layer => Some("one number per layer: all seven columns show the same"),
+        }
+    }
 }
 
 /// Whether a sum of scores means something.

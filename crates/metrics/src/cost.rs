@@ -32,8 +32,13 @@ const SWEEP: f64 = 3.0e-9;
 /// Order of the matrix that is decomposed to measure the machine: some milliseconds.
 const PROBE_ORDER: usize = 256;
 
-/// Estimates what `scan` would take for the same arguments. Takes some milliseconds, to measure this machine.
+/// Estimates what [`scan`](crate::scan) would take for the same arguments; what a pass over a text adds is in
+/// [`activations_cost`](crate::activations_cost). Takes some milliseconds, to measure this machine.
 pub fn cost(model: &Model, request: &Request) -> Cost {
+    let request = &request.of_weights();
+    if request.metrics.is_empty() {
+        return Cost { bytes_read: 0, peak_bytes: 0, seconds: 0.0 };
+    }
     let schedule = Schedule::new(model, request);
     let rates = if schedule.demand.needs.spectrum { Rates::measured() } else { Rates::NONE };
     let seconds = |load: &Load| {

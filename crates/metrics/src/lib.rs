@@ -3,10 +3,16 @@
 //! A metric file holds its manual (the `//!` header), its [`Metric`] entry and the function that computes it from the
 //! [`Facts`] of a cell. Facts are expensive things several metrics need (power sums, singular values, quantization
 //! errors); each is computed at most once per cell.
+//!
+//! Metrics of weights alone are computed by [`scan`]. Metrics that read activations are computed by [`Activations`], which
+//! watches a pass of the engine over a text, or from an
+//! [`Imatrix`] that somebody made ([`scan_imatrix`]).
 
+mod activations;
 mod catalogue;
 mod cost;
 mod facts;
+mod imatrix;
 mod metric;
 mod moments;
 mod null;
@@ -18,11 +24,17 @@ mod runner;
 mod schedule;
 mod select;
 mod spectrum;
+mod writes;
 
+pub use activations::{Activations, CellFacts, Lanes, Salience, Sums};
 pub use catalogue::METRICS;
 pub use cost::{Cost, cost};
 pub use facts::{Facts, Matrix, Moments};
-pub use metric::{Kind, Metric, Needs, Options};
+pub use imatrix::{
+    Imatrix, ImatrixEntry, ImatrixFormat, ImatrixName, ImatrixObserver, ImatrixStatistics, LayerStatistics,
+    TensorStatistics, imatrix_names, scan_imatrix,
+};
+pub use metric::{Formula, Kind, Metric, Needs, Options, Reads};
 pub use runner::{DEFAULT_MEMORY_BYTES, Progress, Request, ScanError, scan};
-pub use select::{Selected, UnknownMetric, near_names, select};
+pub use select::{Form, Selected, UnknownMetric, near_names, select};
 pub use spectrum::Workspace;

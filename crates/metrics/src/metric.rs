@@ -1,6 +1,7 @@
-use tomo_map::{MetricInfo, Score};
+use tomo_map::{CellId, MetricInfo, Score};
 
 use crate::Facts;
+use crate::activations::{CellFacts, Lanes, Salience, Sums};
 
 /// One entry of the registry: the metric's description, its manual and how it is computed.
 pub struct Metric {
@@ -25,6 +26,103 @@ pub enum Kind {
         /// (`score(c W) = c^p score(W)`), so that one unit-variance baseline serves every cell of a shape.
         null: Option<i32>,
     },
+    /// The weights of one cell and what a number format makes of them. Has a form `@x`, weighted by the size of the
+    /// inputs, which reads activations.
+    Error {
+        /// Id of the format, as `tomo_quant::find` knows it.
+        format: &'static str,
+    },
+    /// What cells read and write while the model runs on a text.
+    Activations {
+        /// Which taps and sums it reads.
+        reads: Reads,
+        /// Why it has no score for cells of this kind, if it has none.
+        applies: fn(CellId) -> Result<(), &'static str>,
+        /// The score of one cell.
+        formula: Formula,
+    },
+}
+
+impl Kind {
+    /// What a scan computes for the metric's plain form; nothing for one that reads activations.
+    pub(crate) fn needs(&self) -> Needs {
+        match self {
+            Self::Weights { needs, .. } => *needs,
+            Self::Error { .. } => Needs { moments: true, entries: true, ..Needs::NONE },
+            Self::Activations { .. } => Needs::NONE,
+        }
+    }
+
+    /// The score of one cell from its weights alone, where the metric has one.
+    pub fn score(&self, facts: &Facts<'_>, options: &Options) -> Option<Score> {
+        match self {
+            Self::Weights { score, .. } => Some(score(facts, options)),
+            Self::Error { format } => Some(crate::quantization_error::score(format, facts, options)),
+            Self::Activations { .. } => None,
+        }
+    }
+}
+
+/// How an activation metric gets from sums to its score. All of a metric's resamples (see [`tomo_map::stats::Bootstrap`]) go
+/// through the same formula, with the sums of the drawn sequences in place of the text's.
+#[derive(Clone, Copy)]
+pub enum Formula {
+    /// From sums over tokens.
+    Sums(fn(&Sums, &CellFacts) -> Result<f64, &'static str>),
+    /// From the mean square A of each input column alone, so one number for all cells that read the same input.
+    Energies {
+        /// The score, `A` as measured.
+        score: fn(&[f64]) -> Result<f64, &'static str>,
+        /// The score of each resample of a block, NaN where it has none.
+        resampled: fn(&Lanes<'_>) -> [f32; Lanes::WIDTH],
+    },
+    /// From the magnitudes of the weights times the sizes of their inputs.
+    Salience(fn(&Salience) -> f64),
+}
+
+/// What an activation metric reads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Reads {
+    /// Inputs of cells: [`Sums::tokens`] and [`Sums::input2`].
+    pub inputs: bool,
+    /// The other power sums of the inputs.
+    pub moments: bool,
+    /// Outputs of cells: [`Sums::output2`].
+    pub outputs: bool,
+    /// Outputs and inputs, token by token: [`Sums::gain`].
+    pub gains: bool,
+    /// What sublayers add to the residual: [`Sums::write_ratio`], [`Sums::write_cosine`].
+    pub writes: bool,
+    /// The residual before and after blocks: [`Sums::block_cosine`].
+    pub blocks: bool,
+    /// Which experts tokens are sent to: [`Sums::sent`], [`Sums::routed`].
+    pub routing: bool,
+    /// The weights' norm: [`CellFacts::frobenius`].
+    pub norm: bool,
+    /// Whether [`Salience::outlier_share`] is read.
+    pub outliers: bool,
+}
+
+impl Reads {
+    /// None of them; for struct update in a `static`.
+    pub const NONE: Self = Self {
+        inputs: false,
+        moments: false,
+        outputs: false,
+        gains: false,
+        writes: false,
+        blocks: false,
+        routing: false,
+        norm: false,
+        outliers: false,
+    };
+    /// Mean squares of the inputs only: what an imatrix holds.
+    pub const INPUTS: Self = Self { inputs: true, ..Self::NONE };
+
+    /// Whether an imatrix has all of it.
+    pub fn are_in_an_imatrix(&self) -> bool {
+        !(self.moments || self.outputs || self.gains || self.writes || self.blocks || self.routing)
+    }
 }
 
 /// Shared facts a weight metric can ask for.
@@ -52,10 +150,14 @@ pub struct Options {
     pub group: usize,
     /// Seed of everything random.
     pub seed: u64,
+    /// M of `owl-outliers`: how many times the cell's mean a weight times its input must be to count.
+    pub outlier_factor: f64,
+    /// Resamples of the bootstrap over sequences; 0 for no intervals.
+    pub resamples: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { group: 128, seed: 0 }
+        Self { group: 128, seed: 0, outlier_factor: 5.0, resamples: 2000 }
     }
 }

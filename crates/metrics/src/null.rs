@@ -20,7 +20,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::spectrum::{eigenvalues, singular_from_eigenvalues};
-use crate::{Facts, Kind, Metric, Options};
+use crate::{Facts, Metric, Options};
 
 /// Counts changes of how baselines are drawn; part of the file's name.
 const VERSION: u32 = 1;
@@ -76,10 +76,9 @@ impl Baseline {
 
     /// What `metric` scores on the draws, if it scores on all of them.
     pub(crate) fn null(&self, metric: &Metric, options: &Options) -> Option<Null> {
-        let Kind::Weights { score, .. } = metric.kind;
         let values = self.draws.iter().map(|singular_values| {
             let facts = Facts::from_spectrum(self.long as usize, self.short as usize, singular_values.clone());
-            score(&facts, options).value()
+            metric.kind.score(&facts, options)?.value()
         });
         let values: Vec<f64> = values.collect::<Option<_>>()?;
         let count = values.len() as f64;

@@ -6,7 +6,7 @@ use tomo_map::{MetricInfo, Score, Status};
 use tomo_model::Model;
 
 use crate::null::{Baselines, Null};
-use crate::{Facts, Kind, Request, Selected};
+use crate::{Facts, Form, Kind, Request, Selected};
 
 /// Baselines by shape (long, short) and metric id.
 pub(crate) struct NullTable(BTreeMap<(usize, usize), BTreeMap<&'static str, Option<Null>>>);
@@ -14,7 +14,7 @@ pub(crate) struct NullTable(BTreeMap<(usize, usize), BTreeMap<&'static str, Opti
 impl NullTable {
     /// Draws or reads what the request's `@null` forms need for the cells of `model`; nothing if there are none.
     pub(crate) fn new(model: &Model, request: &Request) -> Self {
-        let forms: Vec<&Selected> = request.metrics.iter().filter(|s| s.null).collect();
+        let forms: Vec<&Selected> = request.metrics.iter().filter(|s| s.form == Form::Null).collect();
         let mut table = BTreeMap::new();
         if forms.is_empty() {
             return Self(table);
@@ -36,7 +36,7 @@ impl NullTable {
     /// `(score - null) / null`, the baseline brought to the spread of the cell.
     pub(crate) fn relative(&self, selected: &Selected, facts: &Facts<'_>, score: Score) -> Score {
         let Some(value) = score.value() else { return score };
-        let Kind::Weights { null: power, .. } = selected.metric.kind;
+        let power = if let Kind::Weights { null, .. } = selected.metric.kind { null } else { None };
         let key = shape(facts.matrix.rows, facts.matrix.cols);
         let null = self.0.get(&key).and_then(|by_metric| *by_metric.get(selected.metric.info.id.as_ref())?);
         let (Some(power), Some(null)) = (power, null) else {
@@ -54,7 +54,7 @@ impl NullTable {
     /// The description of a selected metric; of an `@null` form with what is known of its baseline.
     pub(crate) fn info(&self, selected: &Selected) -> MetricInfo {
         let mut info = selected.info();
-        if selected.null {
+        if selected.form == Form::Null {
             let id = selected.metric.info.id.as_ref();
             let nulls = self.0.values().filter_map(|by_metric| *by_metric.get(id)?);
             let spread = nulls.map(|null| (null.sd / null.mean).abs()).fold(0.0, f64::max);

@@ -5,15 +5,15 @@ use std::borrow::Cow;
 use tomo_map::{Additivity, Direction, Meaning, MetricInfo, Scope, Score, Status};
 use tomo_quant::ErrorSums;
 
-use crate::{Facts, Kind, Metric, Needs, Options};
+use crate::{Facts, Kind, Metric, Options};
 
-/// The registry entry of a quantization error; `source` is the metric's own file.
+/// The registry entry of a quantization error; `source` is the metric's own file, `format` the format's id.
 pub(crate) const fn metric(
     id: &'static str,
     title: &'static str,
     summary: &'static str,
     source: &'static str,
-    score: fn(&Facts<'_>, &Options) -> Score,
+    format: &'static str,
 ) -> Metric {
     Metric {
         info: MetricInfo {
@@ -33,7 +33,7 @@ pub(crate) const fn metric(
             ),
         },
         source,
-        kind: Kind::Weights { needs: Needs { moments: true, entries: true, ..Needs::NONE }, score, null: None },
+        kind: Kind::Error { format },
     }
 }
 

@@ -11,7 +11,7 @@ use tomo_model::{Model, ModelError};
 
 use crate::null_table::NullTable;
 use crate::schedule::{Phase, Schedule};
-use crate::{Facts, Kind, Matrix, Options, Selected, Workspace};
+use crate::{Facts, Form, Matrix, Options, Selected, Workspace};
 
 /// What to compute and with what means.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +27,14 @@ pub struct Request {
     /// Bytes that cells in flight may take together; [`DEFAULT_MEMORY_BYTES`] where `None`. A cell that takes more is
     /// scanned alone.
     pub memory_bytes: Option<u64>,
+}
+
+impl Request {
+    /// The part of the request that needs no text.
+    pub(crate) fn of_weights(&self) -> Self {
+        let metrics = self.metrics.iter().filter(|s| !s.reads_activations()).copied().collect();
+        Self { metrics, ..self.clone() }
+    }
 }
 
 /// Budget of the cells in flight unless the request says otherwise.
@@ -56,6 +64,9 @@ pub enum ScanError {
         /// Why.
         source: ModelError,
     },
+    /// An imatrix does not go with the model.
+    #[error(transparent)]
+    Imatrix(#[from] tomo_checkpoint::Error),
     /// The system refused worker threads.
     #[error("cannot start {threads} worker threads: {reason}")]
     Threads {
@@ -66,7 +77,9 @@ pub enum ScanError {
     },
 }
 
-/// Scores every cell of `model` with every selected metric: one column per metric, parallel to the grid's cells.
+/// Scores every cell of `model` with every selected metric that reads weights only: one column per metric, parallel to the
+/// grid's cells. Metrics that read activations ([`Selected::reads_activations`]) are left to
+/// [`Activations`](crate::Activations).
 ///
 /// A cell with weights that are not finite has no scores, and says where; the scan goes on. A cancelled scan returns what
 /// it has, the rest marked [`Status::NotMeasured`]. The same request gives the same bits.
@@ -74,12 +87,13 @@ pub enum ScanError {
 /// # Errors
 /// When a cell cannot be decoded or no threads can be started.
 pub fn scan(model: &Model, request: &Request, progress: &dyn Progress) -> Result<Vec<Column>, ScanError> {
+    let request = &request.of_weights();
+    if request.metrics.is_empty() {
+        return Ok(Vec::new());
+    }
     let schedule = Schedule::new(model, request);
     let threads = schedule.threads;
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()
-        .map_err(|e| ScanError::Threads { threads, reason: e.to_string() })?;
+    let pool = pool(threads)?;
     progress.start(model.cells().len(), schedule.bytes());
     let scan = Scan {
         model,
@@ -98,8 +112,14 @@ pub fn scan(model: &Model, request: &Request, progress: &dyn Progress) -> Result
     Ok(scan.columns())
 }
 
+/// Worker threads of one scan.
+pub(crate) fn pool(threads: usize) -> Result<rayon::ThreadPool, ScanError> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    pool.map_err(|e| ScanError::Threads { threads, reason: e.to_string() })
+}
+
 /// The guard of a mutex; a panic in another worker does not make the numbers behind it wrong.
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
@@ -172,13 +192,10 @@ impl Scan<'_> {
             let id = selected.metric.info.id.as_ref();
             let score = match &plain {
                 Some((known, score)) if *known == id => score.clone(),
-                _ => {
-                    let Kind::Weights { score, .. } = selected.metric.kind;
-                    score(facts, &self.request.options)
-                }
+                _ => selected.metric.kind.score(facts, &self.request.options).unwrap_or_else(needs_text),
             };
             plain = Some((id, score.clone()));
-            if selected.null { self.nulls.relative(selected, facts, score) } else { score }
+            if selected.form == Form::Null { self.nulls.relative(selected, facts, score) } else { score }
         };
         self.request.metrics.iter().map(one).collect()
     }
@@ -195,8 +212,13 @@ impl Scan<'_> {
     }
 }
 
+/// Not met: a scan leaves out what reads activations before it begins.
+fn needs_text() -> Score {
+    Score::missing(Status::NotMeasured, "the metric needs a pass over a text")
+}
+
 /// Names the first entry that is NaN or infinite.
-fn what_is_not_finite(matrix: Matrix<'_>, tensor: &str) -> Option<String> {
+pub(crate) fn what_is_not_finite(matrix: Matrix<'_>, tensor: &str) -> Option<String> {
     /// All ones exactly in infinities and NaN.
     const EXPONENT: u32 = 0x7f80_0000;
     let is_off = |x: &f32| x.to_bits() & EXPONENT == EXPONENT;

@@ -6,7 +6,7 @@ use std::thread::available_parallelism;
 use tomo_model::Model;
 
 use crate::runner::DEFAULT_MEMORY_BYTES;
-use crate::{Kind, Needs, Request, Workspace};
+use crate::{Form, Needs, Request, Workspace};
 
 /// Cells that are scanned alike.
 pub(crate) struct Phase {
@@ -42,12 +42,12 @@ impl Demand {
     pub(crate) fn of(request: &Request) -> Self {
         let mut demand = Self::default();
         for selected in &request.metrics {
-            let Kind::Weights { needs, .. } = selected.metric.kind;
+            let needs = selected.metric.kind.needs();
             demand.needs.moments |= needs.moments;
             demand.needs.spectrum |= needs.spectrum;
             demand.needs.robust_sd |= needs.robust_sd;
             demand.needs.entries |= needs.entries;
-            demand.sweeps += usize::from(needs.entries && !selected.null);
+            demand.sweeps += usize::from(needs.entries && selected.form == Form::Plain);
         }
         demand
     }

@@ -1,49 +1,111 @@
 //! From what the user typed to metrics.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use tomo_map::{Additivity, MetricInfo, Scope};
 
 use crate::{Kind, METRICS, Metric};
 
-/// The suffix of a metric's form relative to random matrices.
-const NULL: &str = "@null";
 /// How alike (Jaro-Winkler) a known name must be to an unknown one to be suggested.
 const NEAR: f64 = 0.8;
 
-/// A metric to compute: as it is, or relative to random matrices of the cell's shape.
+/// Which form of a metric.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Form {
+    /// The metric as it is.
+    Plain,
+    /// `@null`: relative to random matrices of the cell's shape, `(score - null) / null`.
+    Null,
+    /// `@x`: weighted by the mean square of each input column.
+    Weighted,
+}
+
+impl Form {
+    /// All of them, in the order of tables.
+    pub const ALL: [Self; 3] = [Self::Plain, Self::Null, Self::Weighted];
+
+    /// What follows the metric's id.
+    pub const fn suffix(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Null => "@null",
+            Self::Weighted => "@x",
+        }
+    }
+
+    /// The form that the end of `name` asks for, and what is before it.
+    fn of_name(name: &str) -> (&str, Self) {
+        let stripped = |form: Self| name.strip_suffix(form.suffix()).map(|plain| (plain, form));
+        stripped(Self::Null).or_else(|| stripped(Self::Weighted)).unwrap_or((name, Self::Plain))
+    }
+}
+
+impl Metric {
+    /// Whether the metric has a form.
+    pub fn has(&self, form: Form) -> bool {
+        match form {
+            Form::Plain => true,
+            Form::Null => matches!(self.kind, Kind::Weights { null: Some(_), .. }),
+            Form::Weighted => matches!(self.kind, Kind::Error { .. }),
+        }
+    }
+}
+
+/// A metric to compute, in one of its forms.
 #[derive(Clone, Copy)]
 pub struct Selected {
     /// The registry's entry.
     pub metric: &'static Metric,
-    /// Whether the `@null` form is meant: `(score - null) / null`.
-    pub null: bool,
+    /// Which form of it.
+    pub form: Form,
 }
 
 impl Selected {
-    /// `stable-rank` or `stable-rank@null`.
+    /// `stable-rank`, `stable-rank@null`, `err-int4@x`.
     pub fn id(&self) -> String {
-        format!("{}{}", self.metric.info.id, if self.null { NULL } else { "" })
+        format!("{}{}", self.metric.info.id, self.form.suffix())
+    }
+
+    /// Whether it takes a pass over a text (or an imatrix); if not, the weights are enough.
+    pub fn reads_activations(&self) -> bool {
+        self.form == Form::Weighted || matches!(self.metric.kind, Kind::Activations { .. })
     }
 
     /// Its description. Of an `@null` form: derived from the plain metric's, centred on 0, comparable over the whole map.
     pub fn info(&self) -> MetricInfo {
         let plain = self.metric.info.clone();
-        if !self.null {
-            return plain;
-        }
-        MetricInfo {
-            id: self.id().into(),
-            title: format!("{} relative to random", plain.title).into(),
-            summary: format!("{}: difference from random matrices of the same shape and size, relative", plain.title)
+        match self.form {
+            Form::Plain => plain,
+            Form::Null => MetricInfo {
+                id: self.id().into(),
+                title: format!("{} relative to random", plain.title).into(),
+                summary: format!(
+                    "{}: difference from random matrices of the same shape and size, relative",
+                    plain.title
+                )
                 .into(),
-            unit: "relative difference".into(),
-            scope: Scope::Map,
-            additivity: Additivity::Signed,
-            middle: Some(0.0),
-            ..plain
+                unit: "relative difference".into(),
+                scope: Scope::Map,
+                additivity: Additivity::Signed,
+                middle: Some(0.0),
+                ..plain
+            },
+            Form::Weighted => MetricInfo {
+                id: self.id().into(),
+                title: format!("{} on the text", plain.title).into(),
+                summary: weighted_summary(&plain),
+                caveat: "The error of the cell's own output if inputs were uncorrelated, not the damage to the model."
+                    .into(),
+                ..plain
+            },
         }
     }
+}
+
+fn weighted_summary(plain: &MetricInfo) -> Cow<'static, str> {
+    let summary = plain.summary.trim_end_matches('.');
+    format!("{summary}; each input column counts by its mean square on the text.").into()
 }
 
 impl fmt::Debug for Selected {
@@ -54,7 +116,7 @@ impl fmt::Debug for Selected {
 
 impl PartialEq for Selected {
     fn eq(&self, other: &Self) -> bool {
-        self.null == other.null && self.metric.info.id == other.metric.info.id
+        self.form == other.form && self.metric.info.id == other.metric.info.id
     }
 }
 
@@ -72,9 +134,12 @@ pub struct UnknownMetric {
 impl fmt::Display for UnknownMetric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "unknown metric {:?}: ", self.name)?;
-        match self.name.strip_suffix(NULL) {
-            Some(plain) if !plain.is_empty() && names_of(plain).next().is_some() => {
-                write!(f, "{plain:?} has no form relative to random matrices")
+        let (plain, form) = Form::of_name(&self.name);
+        let is_known = !plain.is_empty() && names_of(plain).next().is_some();
+        match form {
+            Form::Null if is_known => write!(f, "{plain:?} has no form relative to random matrices"),
+            Form::Weighted if is_known => {
+                write!(f, "{plain:?} has no form weighted by activations; the err-* metrics do")
             }
             _ if self.near.is_empty() => f.write_str("expected ids or families, separated by commas, or `all`"),
             _ => write!(f, "did you mean {}?", self.near.join(" or ")),
@@ -84,18 +149,22 @@ impl fmt::Display for UnknownMetric {
 
 impl std::error::Error for UnknownMetric {}
 
-/// The metrics that `spec` names: a comma-separated list of ids, families (`weights`, `spectrum`, `error`) and `all` (every
-/// metric as it is); each followed by `@null` for the forms relative to random matrices. The answer is in the registry's
-/// order, a plain form before its `@null` form, each once.
+/// The metrics that `spec` names: a comma-separated list of ids, families (`weights`, `spectrum`, `error`, `activations`)
+/// and `all`.
+///
+/// `all` is every metric as it is that needs no text; what the text says is `activations`, so everything there is takes
+/// `all,activations,error@x`. A name followed by `@null` means the forms relative to random matrices, one followed by `@x`
+/// the quantization errors weighted by activations (`err-int4@x`, `error@x`). The answer is in the registry's order, a
+/// plain form before the others, each once.
 ///
 /// # Errors
 /// A name that stands for nothing, with the known names most like it.
 pub fn select(spec: &str) -> Result<Vec<Selected>, UnknownMetric> {
     let mut chosen = Vec::new();
     for name in spec.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-        let (plain, null) = name.strip_suffix(NULL).map_or((name, false), |plain| (plain, true));
+        let (plain, form) = Form::of_name(name);
         let before = chosen.len();
-        chosen.extend(names_of(plain).filter(|m| !null || has_null(m)).map(|metric| Selected { metric, null }));
+        chosen.extend(names_of(plain).filter(|m| m.has(form)).map(|metric| Selected { metric, form }));
         if chosen.len() == before {
             return Err(UnknownMetric { name: name.to_owned(), near: near_names(name, known_names()) });
         }
@@ -103,26 +172,23 @@ pub fn select(spec: &str) -> Result<Vec<Selected>, UnknownMetric> {
     if chosen.is_empty() {
         return Err(UnknownMetric { name: spec.to_owned(), near: Vec::new() });
     }
-    let forms = METRICS.iter().flat_map(|metric| [false, true].map(|null| Selected { metric, null }));
+    let forms = METRICS.iter().flat_map(|metric| Form::ALL.map(|form| Selected { metric, form }));
     Ok(forms.filter(|form| chosen.contains(form)).collect())
 }
 
 /// Metrics that a name without suffix stands for.
 fn names_of(name: &str) -> impl Iterator<Item = &'static Metric> {
-    METRICS.iter().copied().filter(move |m| name == "all" || m.info.id == name || m.info.family == name)
-}
-
-fn has_null(metric: &Metric) -> bool {
-    let Kind::Weights { null, .. } = metric.kind;
-    null.is_some()
+    let needs_no_text = |m: &Metric| !matches!(m.kind, Kind::Activations { .. });
+    let means = move |m: &Metric| (name == "all" && needs_no_text(m)) || m.info.id == name || m.info.family == name;
+    METRICS.iter().copied().filter(move |m| means(m))
 }
 
 /// What can be selected.
 fn known_names() -> impl Iterator<Item = String> {
-    let ids = METRICS.iter().map(|m| m.info.id.to_string());
-    let nulls = METRICS.iter().filter(|m| has_null(m)).map(|m| format!("{}{NULL}", m.info.id));
+    let forms = METRICS.iter().flat_map(|metric| Form::ALL.map(|form| Selected { metric, form }));
+    let ids = forms.filter(|form| form.metric.has(form.form)).map(|form| form.id());
     let families = METRICS.iter().map(|m| m.info.family.to_string());
-    ids.chain(nulls).chain(families)
+    ids.chain(families)
 }
 
 /// Up to three of the `known` names that are most like `name`, for "did you mean"; none if none is close.

@@ -151,6 +151,32 @@ impl<C: Codec> Kernel for Error2Kernel<'_, C> {
     }
 }
 
+/// Adds up the errors of a format column by column.
+struct ColumnError2Kernel<'a, 'b, C> {
+    codec: C,
+    matrix: Matrix<'a>,
+    /// One per column.
+    sums: &'b mut [f64],
+}
+
+impl<C: Codec> Kernel for ColumnError2Kernel<'_, '_, C> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { codec, matrix, sums } = self;
+        let amax = amax_if_needed::<C>(&matrix);
+        let mut rounded = vec![0.0; matrix.cols().min(matrix.values().len())];
+        for row in matrix.values().chunks_exact(matrix.cols()) {
+            round_row(codec, amax, matrix.group(), row, &mut rounded);
+            for ((sum, w), q) in sums.iter_mut().zip(row).zip(&rounded) {
+                let error = f64::from(w - q);
+                *sum += error * error;
+            }
+        }
+    }
+}
+
 /// Adds up the squares of a matrix.
 struct Weight2Kernel<'a> {
     matrix: Matrix<'a>,
@@ -218,6 +244,8 @@ pub(crate) fn weight2(matrix: &Matrix<'_>, dispatch: Dispatch) -> f64 {
 /// A codec whose type is forgotten: what a registry entry holds.
 pub(crate) trait Simulate: Sync {
     fn error2(&self, matrix: &Matrix<'_>, dispatch: Dispatch) -> f64;
+    /// `sums` has one place per column, to which it adds.
+    fn column_error2(&self, matrix: &Matrix<'_>, sums: &mut [f64], dispatch: Dispatch);
     /// `out` is as long as the matrix.
     fn roundtrip(&self, matrix: &Matrix<'_>, out: &mut [f32], dispatch: Dispatch);
     fn bits_per_weight(&self, cols: usize, group: usize) -> f64;
@@ -226,6 +254,10 @@ pub(crate) trait Simulate: Sync {
 impl<C: Codec> Simulate for C {
     fn error2(&self, matrix: &Matrix<'_>, dispatch: Dispatch) -> f64 {
         run(dispatch, Error2Kernel { codec: *self, matrix: *matrix })
+    }
+
+    fn column_error2(&self, matrix: &Matrix<'_>, sums: &mut [f64], dispatch: Dispatch) {
+        run(dispatch, ColumnError2Kernel { codec: *self, matrix: *matrix, sums });
     }
 
     fn roundtrip(&self, matrix: &Matrix<'_>, out: &mut [f32], dispatch: Dispatch) {

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use crate::{Additivity, Map, MetricInfo, Place, Scope, View};
+use crate::{Additivity, Map, MetricInfo, Place, View};
 
 /// One way of normalising.
 pub struct Normalisation {
@@ -65,10 +65,7 @@ impl Normalisation {
     /// What a metric is shown under unless the user says otherwise: its own numbers if they may be compared over the
     /// map, else the percentile rank within each column (which no outlier can flatten).
     pub fn default_for(info: &MetricInfo) -> &'static Self {
-        match info.scope {
-            Scope::Map => &raw::NORMALISATION,
-            Scope::Column => &rank::NORMALISATION,
-        }
+        if info.scope.is_by_column() { &rank::NORMALISATION } else { &raw::NORMALISATION }
     }
 }
 
@@ -119,12 +116,13 @@ impl Map {
             normalisation_title: (normalisation.title)(&column.info),
             unit: (normalisation.unit)(&column.info),
             middle: column.info.middle,
-            across_columns: column.info.scope == Scope::Map && !(normalisation.within_column)(&column.info),
+            across_columns: !column.info.scope.is_by_column() && !(normalisation.within_column)(&column.info),
             notes: (normalisation.note)(&column.info).into_iter().map(str::to_owned).collect(),
             places: self.aggregate(column),
         };
         view.notes.extend(averaging_note(&view));
-        if column.info.scope == Scope::Column && !(normalisation.within_column)(&column.info) {
+        view.notes.extend(column.info.scope.shared().map(str::to_owned));
+        if column.info.scope.is_by_column() && !(normalisation.within_column)(&column.info) {
             view.notes.push("numbers of different columns cannot be compared: this metric depends on the shape".into());
         }
         view.middle = (normalisation.middle)(&view);

@@ -4,13 +4,13 @@
 //! scope is the column. The title says which.
 
 use super::{Normalisation, by_column, never_refused, no_note, own_scores, replace};
-use crate::{MetricInfo, Place, Scope, View, stats};
+use crate::{MetricInfo, Place, View, stats};
 
 pub(super) static NORMALISATION: Normalisation = Normalisation {
     id: "rank",
-    title: |info| match info.scope {
-        Scope::Map => "percentile rank in the map (0 lowest, 1 highest)",
-        Scope::Column => "percentile rank within the column (0 lowest, 1 highest)",
+    title: |info| match info.scope.is_by_column() {
+        false => "percentile rank in the map (0 lowest, 1 highest)",
+        true => "percentile rank within the column (0 lowest, 1 highest)",
     },
     file: include_str!("rank.rs"),
     summary: "rank / (N - 1), ties share the mean rank; within the column where only a column may be compared",
@@ -24,7 +24,7 @@ pub(super) static NORMALISATION: Normalisation = Normalisation {
 };
 
 fn within_column(info: &MetricInfo) -> bool {
-    info.scope == Scope::Column
+    info.scope.is_by_column()
 }
 
 fn ranked(view: &View) -> Vec<Place> {

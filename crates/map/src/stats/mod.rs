@@ -3,10 +3,12 @@
 //! All functions take finite numbers of any size: values are scaled by their largest magnitude first, so that no square
 //! or sum overflows. Randomised ones take a seed and return the same bits for it.
 
+mod bootstrap;
 mod change;
 mod effect;
 mod spread;
 
+pub use bootstrap::Bootstrap;
 pub use change::{Evidence, Line, Shape, ShapeTest, Split, line, split};
 pub use effect::cliffs_delta;
 pub use spread::{median, ranks, robust_z, z_scores};

@@ -6,6 +6,9 @@
 //! `||W - Q(W)||_F / ||W||_F`, both norms summed in f64. Q is the format `int3`; its arithmetic, rounding and bits per
 //! weight are in the format's own manual.
 //!
+//! Form `@x`, with a text or an imatrix: `sqrt(sum_ij (W - Q)_ij^2 A_j / sum_ij W_ij^2 A_j)`, where A_j is the mean square
+//! of input column j over the tokens that the cell read.
+//!
 //! # Unit
 //! Ratio; its square is the noise-to-signal ratio.
 //!
@@ -25,12 +28,12 @@
 //! GPTQ's round-to-nearest baseline (Frantar et al. 2022, arXiv 2210.17323).
 
 use crate::Metric;
-use crate::quantization_error::{metric, score};
+use crate::quantization_error::metric;
 
 pub(crate) static METRIC: Metric = metric(
     "err-int3",
     "INT3 error",
     "Relative error of the weights stored as INT3, in groups (128 by default).",
     include_str!("err_int3.rs"),
-    |facts, options| score("int3", facts, options),
+    "int3",
 );

@@ -5,6 +5,9 @@
 //! `||W - Q(W)||_F / ||W||_F`, both norms summed in f64. Q is the format `mxfp4`; its arithmetic, rounding and bits per
 //! weight are in the format's own manual.
 //!
+//! Form `@x`, with a text or an imatrix: `sqrt(sum_ij (W - Q)_ij^2 A_j / sum_ij W_ij^2 A_j)`, where A_j is the mean square
+//! of input column j over the tokens that the cell read.
+//!
 //! # Unit
 //! Ratio; its square is the noise-to-signal ratio.
 //!
@@ -24,12 +27,12 @@
 //! OCP Microscaling Formats (MX) v1.0.
 
 use crate::Metric;
-use crate::quantization_error::{metric, score};
+use crate::quantization_error::metric;
 
 pub(crate) static METRIC: Metric = metric(
     "err-mxfp4",
     "MXFP4 error",
     "Relative error of the weights stored as MXFP4, in blocks of 32.",
     include_str!("err_mxfp4.rs"),
-    |facts, options| score("mxfp4", facts, options),
+    "mxfp4",
 );

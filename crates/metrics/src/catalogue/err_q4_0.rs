@@ -5,6 +5,9 @@
 //! `||W - Q(W)||_F / ||W||_F`, both norms summed in f64. Q is the format `q4_0`; its arithmetic, rounding and bits per
 //! weight are in the format's own manual.
 //!
+//! Form `@x`, with a text or an imatrix: `sqrt(sum_ij (W - Q)_ij^2 A_j / sum_ij W_ij^2 A_j)`, where A_j is the mean square
+//! of input column j over the tokens that the cell read.
+//!
 //! # Unit
 //! Ratio; its square is the noise-to-signal ratio.
 //!
@@ -24,12 +27,12 @@
 //! ggml `quantize_row_q4_0_ref`; arithmetic as the gguf Python package.
 
 use crate::Metric;
-use crate::quantization_error::{metric, score};
+use crate::quantization_error::metric;
 
 pub(crate) static METRIC: Metric = metric(
     "err-q4_0",
     "Q4_0 error",
     "Relative error of the weights stored as Q4_0, in blocks of 32.",
     include_str!("err_q4_0.rs"),
-    |facts, options| score("q4_0", facts, options),
+    "q4_0",
 );

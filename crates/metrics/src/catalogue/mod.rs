@@ -33,6 +33,17 @@ registry! {
     err_nvfp4,
     err_mxfp4,
     err_fp8,
+    input_energy,
+    wanda,
+    owl_outliers,
+    nfn,
+    output_energy,
+    write_ratio,
+    write_cosine,
+    block_influence,
+    input_kurtosis,
+    input_outliers,
+    experts_load,
 }
 
 #[cfg(test)]
@@ -105,7 +116,7 @@ mod tests {
             {
                 assert!(!text.trim().is_empty(), "{} has no {name}", info.id);
             }
-            assert!(["weights", "spectrum", "error"].contains(&info.family.as_ref()), "{}", info.id);
+            assert!(["weights", "spectrum", "error", "activations"].contains(&info.family.as_ref()), "{}", info.id);
         }
     }
 }

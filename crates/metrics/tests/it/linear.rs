@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use tomo_map::{Score, Status};
-use tomo_metrics::{Facts, Kind, METRICS, Matrix, Options};
+use tomo_metrics::{Facts, METRICS, Matrix, Options};
 use tomo_testkit::{Within, assert_close};
 
 fn score(id: &str, values: &[f32], cols: usize, options: &Options) -> Score {
     let metric = METRICS.iter().find(|metric| metric.info.id == id).unwrap();
-    let Kind::Weights { score, .. } = metric.kind else { panic!("{id} does not read weights alone") };
-    score(&Facts::new(Matrix { rows: values.len() / cols, cols, values }), options)
+    let facts = Facts::new(Matrix { rows: values.len() / cols, cols, values });
+    metric.kind.score(&facts, options).unwrap_or_else(|| panic!("{id} does not read weights alone"))
 }
 
 fn fixture(name: &str) -> Vec<u8> {

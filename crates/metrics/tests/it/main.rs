@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 
+mod activations;
 mod conformance;
 mod linear;
 mod planted;
@@ -9,3 +10,4 @@ mod power_law;
 mod runner;
 mod selection;
 mod support;
+mod taps;

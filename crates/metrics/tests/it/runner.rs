@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tomo_checkpoint::{Config, DType, Error, Format, Source, TensorInfo};
 use tomo_map::{Cell, CellId, Column, Component, Grid, Status};
-use tomo_metrics::{Facts, Options, Progress, Request, ScanError, cost, scan, select};
+use tomo_metrics::{Facts, Form, Options, Progress, Request, ScanError, cost, scan, select};
 use tomo_model::{CellSource, Model, Storage};
 
 use crate::support::{Weights, assert_close, metric, score_of};
@@ -137,7 +137,7 @@ fn a_scan_scores_every_cell_as_it_would_be_alone() {
         assert_eq!(column.scores.len(), 12);
         for (score, cell) in column.scores.iter().zip(model.cells()) {
             let alone = score_of(selected.metric, &Facts::new(weights[&cell.id].matrix()));
-            if !selected.null {
+            if selected.form == Form::Plain {
                 assert_eq!(score, &alone, "{} {}", selected.id(), cell.id);
             } else {
                 // Noise against noise; Spectrum's ratio jumps, the fitted exponent wanders.
@@ -279,6 +279,7 @@ fn cost_counts_bytes_and_grows_with_the_work() {
 /// The plain score is handed on, not computed again, and options reach the metrics.
 #[test]
 fn options_have_defaults() {
-    assert_eq!(Options::default(), Options { group: 128, seed: 0 });
+    let expected = Options { group: 128, seed: 0, outlier_factor: 5.0, resamples: 2000 };
+    assert_eq!(Options::default(), expected);
     assert_eq!(metric("pl-alpha").info.family, "spectrum");
 }

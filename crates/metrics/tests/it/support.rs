@@ -4,7 +4,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use tomo_map::Score;
-use tomo_metrics::{Facts, Kind, METRICS, Matrix, Metric, Options};
+use tomo_metrics::{Facts, METRICS, Matrix, Metric, Options};
 
 /// An owned row-major matrix.
 #[derive(Clone)]
@@ -59,10 +59,8 @@ pub(crate) fn metric(id: &str) -> &'static Metric {
 }
 
 pub(crate) fn score_of(metric: &Metric, facts: &Facts<'_>) -> Score {
-    match &metric.kind {
-        Kind::Weights { score, .. } => score(facts, &Options::default()),
-        _ => panic!("{} is not of the weights", metric.info.id),
-    }
+    let score = metric.kind.score(facts, &Options::default());
+    score.unwrap_or_else(|| panic!("{} is not of the weights", metric.info.id))
 }
 
 /// Fails on NaN, too.

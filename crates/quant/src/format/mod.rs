@@ -34,6 +34,19 @@ impl Format {
         self.codec.error2(matrix, dispatch)
     }
 
+    /// Squared error of the format in each column of a matrix: what an error weighted by the inputs' sizes is made of.
+    pub fn column_error2(&self, matrix: &Matrix<'_>) -> Vec<f64> {
+        self.column_error2_with(matrix, Dispatch::Best)
+    }
+
+    /// As [`Format::column_error2`], with the instructions chosen.
+    pub fn column_error2_with(&self, matrix: &Matrix<'_>, dispatch: Dispatch) -> Vec<f64> {
+        // An empty matrix has columns without entries.
+        let mut sums = vec![0.0; if matrix.values().is_empty() { 0 } else { matrix.cols() }];
+        self.codec.column_error2(matrix, &mut sums, dispatch);
+        sums
+    }
+
     /// Writes to `out` what the format makes of a matrix, row-major as the matrix.
     ///
     /// # Errors

@@ -32,6 +32,26 @@ fn error_is_the_error_of_the_roundtrip() {
 }
 
 #[test]
+fn errors_by_column_are_those_of_the_roundtrip() {
+    for format in FORMATS {
+        for (cols, group) in CUTS {
+            let values = gaussian(5 * cols);
+            let matrix = Matrix::new(&values, cols, group).unwrap();
+            let mut out = vec![0.0; values.len()];
+            format.roundtrip(&matrix, &mut out).unwrap();
+            let sums = format.column_error2(&matrix);
+            assert_eq!(sums.len(), cols);
+            for (column, sum) in sums.iter().enumerate() {
+                let at = |row: usize| f64::from(values[row * cols + column]) - f64::from(out[row * cols + column]);
+                let expected: f64 = (0..5).map(|row| at(row).powi(2)).sum();
+                assert!((sum - expected).abs() <= 1e-13 * expected, "{} {cols}/{group}: {sum} {expected}", format.id);
+            }
+        }
+        assert!(format.column_error2(&Matrix::new(&[], 8, 128).unwrap()).is_empty());
+    }
+}
+
+#[test]
 fn every_instruction_set_gives_the_same_bits() {
     for format in FORMATS {
         for (cols, group) in CUTS {
@@ -42,7 +62,9 @@ fn every_instruction_set_gives_the_same_bits() {
                 format.roundtrip_with(&matrix, &mut out, dispatch).unwrap();
                 let sums = format.error_with(&matrix, dispatch);
                 let bits: Vec<u32> = out.iter().map(|w| w.to_bits()).collect();
-                (bits, sums.error2.to_bits(), sums.weight2.to_bits())
+                let columns: Vec<u64> =
+                    format.column_error2_with(&matrix, dispatch).iter().map(|sum| sum.to_bits()).collect();
+                (bits, columns, sums.error2.to_bits(), sums.weight2.to_bits())
             });
             assert!(results[0] == results[1] && results[1] == results[2], "{} {cols}/{group}", format.id);
         }

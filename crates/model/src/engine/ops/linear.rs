@@ -13,6 +13,7 @@ use faer::{Accum, MatMut, MatRef, Par};
 use multiversion::multiversion;
 use rayon::prelude::*;
 
+use super::math::tanh;
 use crate::engine::Rows;
 
 /// Rows of x in a tile, at most. With 512 inputs at a time they take 1 MiB, what a core's second cache holds today, and
@@ -98,6 +99,11 @@ pub(crate) fn clamp(x: &mut [f32], limit: f32) {
     x.par_chunks_mut(RUN).for_each(|run| clamp_to(run, limit));
 }
 
+/// `x = cap * tanh(x / cap)`.
+pub(crate) fn softcap(x: &mut [f32], cap: f32) {
+    x.par_chunks_mut(RUN).for_each(|run| cap_at(run, cap));
+}
+
 /// Entries that one task sweeps: enough to outweigh handing it out.
 const RUN: usize = 1 << 14;
 
@@ -119,5 +125,12 @@ fn scale_by(x: &mut [f32], factor: f32) {
 fn clamp_to(x: &mut [f32], limit: f32) {
     for x in x {
         *x = x.clamp(-limit, limit);
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"), dispatcher = "direct")]
+fn cap_at(x: &mut [f32], cap: f32) {
+    for x in x {
+        *x = cap * tanh(*x / cap);
     }
 }
