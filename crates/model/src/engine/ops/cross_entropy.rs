@@ -1,7 +1,6 @@
 //! The loss of tokens whose logits come tile by tile of the vocabulary.
 
 use multiversion::multiversion;
-use rayon::prelude::*;
 
 use super::head::{HeadRows, for_logits};
 use super::math::{LANES, exp, largest};
@@ -34,13 +33,15 @@ impl CrossEntropy {
 
     /// The next tile: logits `[tokens, width]` of vocabulary entries `first..first + width`, for tokens
     /// `from..from + tokens`. Logits are final: scaled and capped.
+    #[cfg(test)]
     pub(crate) fn tile(&mut self, from: usize, first: usize, width: usize, logits: &[f32]) {
-        let rows = logits.par_chunks(width).zip(self.tokens[from..].par_iter_mut());
-        rows.with_min_len(4).for_each(|(row, token)| token.see(row, first));
+        for (row, token) in logits.chunks(width).zip(&mut self.tokens[from..]) {
+            token.see(row, first);
+        }
     }
 
     /// The next rows of the head: logits of vocabulary entries from `first` on, for tokens `from..from + T` whose final
-    /// hidden states are `x`, `[T, D]`. The same as [`CrossEntropy::tile`] of the product, which is never written out.
+    /// hidden states are `x`, `[T, D]`. The logits are never written out.
     pub(crate) fn head(&mut self, from: usize, first: usize, x: Rows<'_>, head: HeadRows<'_>) {
         for_logits(x, head, &mut self.tokens[from..], |token, run, logits| token.see(logits, first + run));
     }

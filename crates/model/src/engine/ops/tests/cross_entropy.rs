@@ -61,14 +61,6 @@ fn logits_that_are_minus_infinity_have_no_weight() {
     assert!((found - plain::nll(&logits, 4000)).abs() < 1e-6, "{found}");
 }
 
-#[test]
-fn the_same_bits_on_any_number_of_threads() {
-    let logits = noise(9, 40 * VOCAB, 5.0);
-    let targets = [77; 40];
-    let once = on_threads(1, || by_tiles(&logits, &targets, 512));
-    assert_eq!(once, on_threads(3, || by_tiles(&logits, &targets, 512)));
-}
-
 /// A head of so many entries, handed over in two parts, and what it gives for each token.
 fn by_head(x: Rows<'_>, head: HeadRows<'_>, split: usize, targets: &[u32]) -> Vec<f64> {
     let mut loss = CrossEntropy::new(targets.iter().copied());

@@ -1,6 +1,6 @@
 use super::{bits, distance, noise, on_threads, plain};
 use crate::engine::Rows;
-use crate::engine::ops::{add, clamp, linear, scale};
+use crate::engine::ops::{add, clamp, linear, scale, softcap};
 
 /// Rows, inputs, outputs: one row and two, more than a tile, no multiple of any tile or register.
 const SHAPES: [(usize, usize, usize); 9] = [
@@ -102,6 +102,9 @@ fn sums_multiples_and_limits() {
     assert!(out.iter().zip(&a).zip(&b).all(|((out, a), b)| out.to_bits() == (a + b).to_bits()));
     scale(&mut out, 0.25);
     assert!(out.iter().zip(&a).zip(&b).all(|((out, a), b)| out.to_bits() == ((a + b) * 0.25).to_bits()));
+    let mut out = a.clone();
+    softcap(&mut out, 0.75);
+    assert!(distance(&out, &a.iter().map(|x| 0.75 * (f64::from(*x) / 0.75).tanh()).collect::<Vec<_>>()) < 3e-7);
     let mut out = a.clone();
     out[9] = f32::NAN;
     clamp(&mut out, 1.5);
