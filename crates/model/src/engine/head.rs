@@ -1,7 +1,7 @@
 //! From the residual stream to logits, tile by tile of the vocabulary: logits are never held whole.
 
 use super::error::EngineError;
-use super::ops::{CrossEntropy, linear, scale};
+use super::ops::{CrossEntropy, HeadRows, linear, scale, softcap};
 use super::tap::Rows;
 use super::weights::{check_finite, load_vector};
 use crate::architecture::Head;
@@ -63,18 +63,16 @@ impl HeadRun<'_> {
         Ok(HeadWeights::Resident(all))
     }
 
-    /// Computes the logits of `hidden` (`[N, D]`) and hands them over tile by tile: all tokens of the first tile of the
-    /// vocabulary, then of the next.
-    pub(crate) fn run(&self, hidden: &[f32], mut take: impl FnMut(Tile<'_>)) -> Result<(), EngineError> {
-        let width = |first: usize| TILE.min(self.vocab - first);
+    /// Hands over the head tile by tile: the first entry of the vocabulary and the rows from there on.
+    fn tiles(&self, mut take: impl FnMut(usize, HeadRows<'_>)) -> Result<(), EngineError> {
         let bias = match &self.spec.bias {
             None => None,
             Some(name) => Some(load_vector(self.model, name, "the bias of the head", &[self.vocab])?),
         };
+        let (scale, softcap) = (self.spec.scale, self.spec.softcap);
         let mut decoded = Vec::new();
-        let mut logits = vec![0.0; TILE.min(self.vocab) * CHUNK];
         for first in (0..self.vocab).step_by(TILE) {
-            let width = width(first);
+            let width = TILE.min(self.vocab - first);
             let weights = match self.weights {
                 HeadWeights::Resident(all) => &all[first * self.hidden..(first + width) * self.hidden],
                 HeadWeights::Streamed => {
@@ -84,24 +82,34 @@ impl HeadRun<'_> {
                 }
             };
             let bias = bias.as_ref().map(|b| &b[first..first + width]);
-            for (chunk, rows) in hidden.chunks(CHUNK * self.hidden).enumerate() {
-                let rows = Rows::dense(rows, self.hidden);
-                let logits = &mut logits[..rows.len() * width];
-                linear(rows, weights, bias, logits);
-                scale(logits, self.spec.scale);
-                if let Some(cap) = self.spec.softcap {
-                    super::ops::softcap(logits, cap);
-                }
-                take(Tile { token: chunk * CHUNK, first, width, logits });
-            }
+            take(first, HeadRows { weights, bias, scale, softcap });
         }
         Ok(())
     }
 
-    /// Negative log likelihood in nats of `targets`, one per row of `hidden`.
+    /// Computes the logits of `hidden` (`[N, D]`) and hands them over tile by tile: all tokens of the first tile of the
+    /// vocabulary, then of the next.
+    pub(crate) fn run(&self, hidden: &[f32], mut take: impl FnMut(Tile<'_>)) -> Result<(), EngineError> {
+        let mut logits = vec![0.0; TILE.min(self.vocab) * CHUNK];
+        self.tiles(|first, head| {
+            let width = head.weights.len() / self.hidden;
+            for (chunk, rows) in hidden.chunks(CHUNK * self.hidden).enumerate() {
+                let rows = Rows::dense(rows, self.hidden);
+                let logits = &mut logits[..rows.len() * width];
+                linear(rows, head.weights, head.bias, logits);
+                scale(logits, head.scale);
+                if let Some(cap) = head.softcap {
+                    softcap(logits, cap);
+                }
+                take(Tile { token: chunk * CHUNK, first, width, logits });
+            }
+        })
+    }
+
+    /// Negative log likelihood in nats of `targets`, one per row of `hidden`. Logits are never written out.
     pub(crate) fn losses(&self, hidden: &[f32], targets: impl Iterator<Item = u32>) -> Result<Vec<f64>, EngineError> {
         let mut loss = CrossEntropy::new(targets);
-        self.run(hidden, |tile| loss.tile(tile.token, tile.first, tile.width, tile.logits))?;
+        self.tiles(|first, head| loss.head(0, first, Rows::dense(hidden, self.hidden), head))?;
         Ok(loss.finish())
     }
 

@@ -37,10 +37,10 @@ pub(crate) struct Heads {
 const BLOCK: usize = 512;
 
 /// Queries of all heads of a group in a tile, at most, where a group has no more heads.
-const TILE: usize = 192;
+const TILE: usize = 96;
 
 /// Tokens in a tile, at most: of the scores of the last keys half are behind the mask.
-const TILE_TOKENS: usize = 64;
+const TILE_TOKENS: usize = 32;
 
 /// `out = softmax(scale q k^T + causal mask) v` for one sequence: q `[T, H*C]`, k and v `[T, K*C]`, out `[T, H*C]` dense.
 ///

@@ -1,9 +1,10 @@
 //! The loss of tokens whose logits come tile by tile of the vocabulary.
 
 use multiversion::multiversion;
-use rayon::prelude::*;
 
+use super::head::{HeadRows, for_logits};
 use super::math::{LANES, exp, largest};
+use crate::engine::Rows;
 
 /// Logits between two looks at the running maximum, and between two additions in f64: few enough for sums in f32 lanes,
 /// and for the nearest cache.
@@ -32,9 +33,17 @@ impl CrossEntropy {
 
     /// The next tile: logits `[tokens, width]` of vocabulary entries `first..first + width`, for tokens
     /// `from..from + tokens`. Logits are final: scaled and capped.
+    #[cfg(test)]
     pub(crate) fn tile(&mut self, from: usize, first: usize, width: usize, logits: &[f32]) {
-        let rows = logits.par_chunks(width).zip(self.tokens[from..].par_iter_mut());
-        rows.with_min_len(4).for_each(|(row, token)| token.see(row, first));
+        for (row, token) in logits.chunks(width).zip(&mut self.tokens[from..]) {
+            token.see(row, first);
+        }
+    }
+
+    /// The next rows of the head: logits of vocabulary entries from `first` on, for tokens `from..from + T` whose final
+    /// hidden states are `x`, `[T, D]`. The logits are never written out.
+    pub(crate) fn head(&mut self, from: usize, first: usize, x: Rows<'_>, head: HeadRows<'_>) {
+        for_logits(x, head, &mut self.tokens[from..], |token, run, logits| token.see(logits, first + run));
     }
 
     /// Negative log likelihood of each token, in nats. NaN where a logit was, or where no tile held the target.

@@ -5,6 +5,7 @@
 mod activation;
 mod attention;
 mod cross_entropy;
+mod head;
 mod linear;
 mod math;
 mod norm;
@@ -15,6 +16,7 @@ mod tests;
 pub(crate) use activation::{activate, gate};
 pub(crate) use attention::{Heads, attention};
 pub(crate) use cross_entropy::CrossEntropy;
+pub(crate) use head::HeadRows;
 pub(crate) use linear::{add, clamp, linear, scale, softcap};
 pub(crate) use norm::{NormWeights, normalise, normalise_heads};
 pub(crate) use rotary::{RotaryTable, rotate};

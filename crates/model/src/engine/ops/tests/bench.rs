@@ -11,7 +11,7 @@ use super::noise;
 use crate::architecture::{Activation, NormKind};
 use crate::engine::Rows;
 use crate::engine::ops::{
-    Columns, CrossEntropy, Heads, NormWeights, activate, add, attention, gate, linear, normalise, rotate,
+    Columns, CrossEntropy, HeadRows, Heads, NormWeights, activate, add, attention, gate, linear, normalise, rotate,
 };
 
 /// Seconds of the fastest of so many runs.
@@ -60,6 +60,17 @@ fn products(limit: f64) {
         let runs = ((40.0 / work) as usize).clamp(10, 300);
         let rate = work / fastest(runs, || linear(Rows::dense(&x, inputs), &w, None, &mut out));
         println!("linear {tokens} x {inputs} -> {outputs}: {rate:.0} GFLOP/s, {:.0} %", 100.0 * rate / limit);
+    }
+}
+
+fn heads(limit: f64) {
+    for (tokens, hidden, vocab) in [(2048, 576, 8192), (1024, 576, 8192), (1024, 1536, 8192)] {
+        let (x, w) = (noise(1, tokens * hidden, 1.0), noise(2, hidden * vocab, 1.0));
+        let work = 2.0 * (tokens * hidden * vocab) as f64 / 1e9;
+        let head = HeadRows { weights: &w, bias: None, scale: 1.0, softcap: None };
+        let targets = 0..tokens as u32;
+        let rate = work / fastest(10, || CrossEntropy::new(targets.clone()).head(0, 0, Rows::dense(&x, hidden), head));
+        println!("head {tokens} x {hidden} -> {vocab}: {rate:.0} GFLOP/s, {:.0} %", 100.0 * rate / limit);
     }
 }
 
@@ -143,6 +154,7 @@ fn bench() {
             let limit = [1024, 2048].map(limit).into_iter().fold(0.0, f64::max);
             println!("{threads} threads, limit {limit:.0} GFLOP/s");
             products(limit);
+            heads(limit);
             attentions(limit);
             sweeps();
         });

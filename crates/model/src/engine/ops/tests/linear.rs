@@ -1,6 +1,6 @@
 use super::{bits, distance, noise, on_threads, plain};
 use crate::engine::Rows;
-use crate::engine::ops::{add, clamp, linear, scale};
+use crate::engine::ops::{add, clamp, linear, scale, softcap};
 
 /// Rows, inputs, outputs: one row and two, more than a tile, no multiple of any tile or register.
 const SHAPES: [(usize, usize, usize); 9] = [
@@ -63,6 +63,18 @@ fn a_row_has_the_same_bits_in_every_call_and_on_any_number_of_threads() {
     }
 }
 
+/// So many rows that the last tile would have a single one.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn a_row_left_over_has_the_same_bits_too() {
+    let (tokens, inputs, outputs) = (127 * 512 + 1, 3, 5);
+    let (x, w) = (noise(1, tokens * inputs, 1.0), noise(2, outputs * inputs, 1.0));
+    let (mut all, mut last) = (vec![0.0; tokens * outputs], vec![0.0; 8 * outputs]);
+    linear(Rows::dense(&x, inputs), &w, None, &mut all);
+    linear(Rows::dense(&x, inputs).slice(tokens - 8, 8), &w, None, &mut last);
+    assert!(bits(&last) == bits(&all[(tokens - 8) * outputs..]));
+}
+
 #[test]
 fn a_nan_reaches_every_output_of_its_row_and_no_other_row() {
     let (tokens, inputs, outputs) = (9, 30, 100);
@@ -90,6 +102,9 @@ fn sums_multiples_and_limits() {
     assert!(out.iter().zip(&a).zip(&b).all(|((out, a), b)| out.to_bits() == (a + b).to_bits()));
     scale(&mut out, 0.25);
     assert!(out.iter().zip(&a).zip(&b).all(|((out, a), b)| out.to_bits() == ((a + b) * 0.25).to_bits()));
+    let mut out = a.clone();
+    softcap(&mut out, 0.75);
+    assert!(distance(&out, &a.iter().map(|x| 0.75 * (f64::from(*x) / 0.75).tanh()).collect::<Vec<_>>()) < 3e-7);
     let mut out = a.clone();
     out[9] = f32::NAN;
     clamp(&mut out, 1.5);

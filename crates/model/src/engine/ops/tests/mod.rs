@@ -6,6 +6,7 @@ mod cross_entropy;
 mod linear;
 mod math;
 mod plain;
+mod reference;
 mod rows;
 
 use rand::{RngExt, SeedableRng};
