@@ -4,6 +4,7 @@
 
 mod activations;
 mod conformance;
+mod imatrix;
 mod linear;
 mod planted;
 mod power_law;
