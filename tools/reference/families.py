@@ -192,6 +192,7 @@ def write_case(name):
         "cells": plain,
         "fused": sorted(fused),
         "gguf_architecture": case.get("gguf"),
+        "gguf_pairs": case.get("pairs", False),
         "gguf_names": gguf_map,
         "tensors": state,
     }

@@ -67,13 +67,13 @@ def gemma3_multimodal():
 CASES = {
     "llama": case(
         "llama", lambda: t.LlamaConfig(**base(head_dim=8, attention_bias=True, mlp_bias=True, rope_parameters=dict(LLAMA3))),
-        t.LlamaForCausalLM, "llama",
+        t.LlamaForCausalLM, "llama", pairs=True,
     ),
     "llama_base": case(
         "llama", lambda: t.LlamaConfig(**base(tie_word_embeddings=True)), t.LlamaModel, layers=lambda m: m.layers,
     ),
     "mistral": case(
-        "llama", lambda: t.MistralConfig(**base(head_dim=10, sliding_window=5)), t.MistralForCausalLM, "llama",
+        "llama", lambda: t.MistralConfig(**base(head_dim=10, sliding_window=5)), t.MistralForCausalLM, "llama", pairs=True,
     ),
     "qwen2": case(
         "qwen2",
@@ -120,14 +120,14 @@ CASES = {
             embedding_multiplier=3.0, attention_multiplier=0.3, residual_multiplier=0.7, logits_scaling=2.5,
             attention_bias=True, mlp_bias=True,
         )),
-        t.GraniteForCausalLM, "granite",
+        t.GraniteForCausalLM, "granite", pairs=True,
     ),
     "smollm3": case(
         "smollm3",
         lambda: t.SmolLM3Config(**base(
             no_rope_layers=[1, 0, 1], use_sliding_window=True, sliding_window=5, layer_types=WINDOWED, mlp_bias=True,
         )),
-        t.SmolLM3ForCausalLM, "smollm3",
+        t.SmolLM3ForCausalLM, "smollm3", pairs=True,
     ),
     "stablelm": case(
         "stablelm",
@@ -180,7 +180,7 @@ CASES = {
         lambda: t.MixtralConfig(**base(
             head_dim=10, intermediate_size=20, num_local_experts=3, num_experts_per_tok=2, sliding_window=5,
         )),
-        t.MixtralForCausalLM, "llama", fused="experts",
+        t.MixtralForCausalLM, "llama", fused="experts", pairs=True,
         dims=lambda c: dims(c, "num_local_experts", "intermediate_size", ffn=None),
     ),
     # gguf-py knows no dense layers in this architecture, so the case with one has no GGUF names.
@@ -207,5 +207,15 @@ CASES = {
         )),
         t.OlmoeForCausalLM, "olmoe", fused="experts",
         dims=lambda c: dims(c, "num_experts", "intermediate_size", ffn=None),
+    ),
+    "arcee": case(
+        "arcee",
+        lambda: t.ArceeConfig(**base(
+            head_dim=10, attention_bias=True, mlp_bias=True, rms_norm_eps=0.02,
+            rope_parameters={
+                "rope_type": "yarn", "rope_theta": 5000.0, "factor": 4.0, "original_max_position_embeddings": 16,
+            },
+        )),
+        t.ArceeForCausalLM, "arcee", pairs=True, missing=["mlp.gate"],
     ),
 }

@@ -114,7 +114,7 @@ class Taps:
             # [q k v] of head 0, then of head 1, and so on.
             part = lambda t, i: t.unflatten(-1, (heads, 3, -1))[..., i, :].flatten(-2)
         else:
-            width = module(torch.zeros(1, 1, config.hidden_size)).shape[-1] // (heads + 2 * kv)
+            width = module(torch.zeros(1, 1, config.hidden_size, dtype=next(module.parameters()).dtype)).shape[-1] // (heads + 2 * kv)
             part = lambda t, i: t.split([heads * width, kv * width, kv * width], -1)[i]
         for i, component in enumerate(("q", "k", "v")):
             self.output_of(module, f"{at}.attn.{component}.out", lambda t, i=i: part(t, i))
@@ -122,7 +122,7 @@ class Taps:
     def watch_router(self, at, mlp):
         def hook(module, args, output):
             logits, weights, chosen = output
-            self.seen[f"{at}.router"] = torch.zeros_like(logits).scatter(1, chosen, weights)
+            self.seen[f"{at}.router"] = torch.zeros_like(logits).scatter(1, chosen, weights.to(logits.dtype))
 
         self.hooks.append(mlp.gate.register_forward_hook(hook))
 
@@ -154,7 +154,7 @@ def expert_taps(at, experts, seen):
         x = inputs[routing[:, e] > 0]
         if not len(x):
             continue
-        route = (torch.full((len(x), 1), e), torch.ones(len(x), 1))
+        route = (torch.full((len(x), 1), e), torch.ones(len(x), 1, dtype=x.dtype))
         cell = lambda component: f"{at}.mlp.{component}[{e}]"
         gates = []
         hook = experts.act_fn.register_forward_hook(lambda m, args, y: gates.append(args[0].clone()))
@@ -162,7 +162,7 @@ def expert_taps(at, experts, seen):
         hook.remove()
         out[cell("gate") + ".out"] = gates[0]
         # With the identity (padded) for `down` the output is down's input; with the activation 1 as well, it is up's output.
-        experts.down_proj.data[e] = torch.eye(width, ffn)
+        experts.down_proj.data[e] = torch.eye(width, ffn, dtype=down.dtype)
         out[cell("down") + ".in"] = experts(x, *route)[:, :ffn].clone()
         hook = experts.act_fn.register_forward_hook(lambda m, args, y: torch.ones_like(y))
         out[cell("up") + ".out"] = experts(x, *route)[:, :ffn].clone()

@@ -11,7 +11,6 @@ About four minutes on two cores.
 import argparse
 import datetime
 import hashlib
-import json
 import pathlib
 import platform
 import sys
@@ -23,19 +22,10 @@ import numpy as np
 import scipy.linalg
 
 from golden_formats import error_scores
+from golden_json import COMPONENTS, one_line_per_row, rounded
 from golden_power_law import weightwatcher_fits
 from golden_scores import entry_scores, spectral_scores
 
-# Our name of a component and the GGUF one, in the order of the map's columns.
-COMPONENTS = {
-    "attn.q": "attn_q",
-    "attn.k": "attn_k",
-    "attn.v": "attn_v",
-    "attn.o": "attn_output",
-    "mlp.up": "ffn_up",
-    "mlp.down": "ffn_down",
-    "mlp.gate": "ffn_gate",
-}
 GROUP = 128
 PACKAGES = ["gguf", "numpy", "scipy", "torch", "weightwatcher"]
 
@@ -49,13 +39,6 @@ def cells_of(path, layers):
             name = f"blk.{layer}.{part}.weight"
             t = tensors[name]
             yield layer, component, name, gguf.dequantize(t.data, t.tensor_type).astype(np.float32)
-
-
-def rounded(value):
-    """Ten significant digits; a number that is not finite would make the file invalid JSON, so it stops the script."""
-    if not np.isfinite(value):
-        raise ValueError(f"not finite: {value}")
-    return value if isinstance(value, int) else float(f"{value:.10g}")
 
 
 def main():
@@ -95,18 +78,6 @@ def main():
     }
     args.out.write_text(one_line_per_row(golden))
     print(f"{args.out}: {args.out.stat().st_size} bytes, {time.time() - start:.0f} s", file=sys.stderr)
-
-
-def one_line_per_row(golden):
-    """JSON with one cell and one column a line: compact, and a change shows which column changed."""
-    def lines(items):
-        return ",\n  ".join(items)
-
-    head = [f" {json.dumps(k)}: {json.dumps(v)}" for k, v in golden.items() if k not in ("cells", "columns")]
-    cells = lines(json.dumps(c) for c in golden["cells"])
-    columns = lines(f"{json.dumps(k)}: {json.dumps(v, separators=(',', ':'))}" for k, v in golden["columns"].items())
-    body = [f' "cells": [\n  {cells}\n ]', f' "columns": {{\n  {columns}\n }}']
-    return "{\n" + ",\n".join(head + body) + "\n}\n"
 
 
 if __name__ == "__main__":

@@ -25,16 +25,21 @@ E2M1_LARGEST = 6.0
 def error_scores(weights, group):
     """Every format's relative error on one float32 matrix."""
     w = weights.astype(np.float64)
+    size = np.linalg.norm(w)
+    return {name: np.linalg.norm(w - q) / size for name, q in rounded_weights(weights, group).items()}
+
+
+def rounded_weights(weights, group):
+    """What every format makes of one float32 matrix, by the id of its error."""
+    w = weights.astype(np.float64)
     quantized = {f"err-int{bits}": integer(w, bits, group) for bits in (4, 3, 2)}
-    quantized |= {
+    return quantized | {
         "err-nf4": nf4(w),
         "err-q4_0": q4_0(weights),
         "err-nvfp4": nvfp4(weights),
         "err-mxfp4": mxfp4(w),
         "err-fp8": fp8(weights),
     }
-    size = np.linalg.norm(w)
-    return {name: np.linalg.norm(w - q) / size for name, q in quantized.items()}
 
 
 def by_group(w, group, quantize):

@@ -36,6 +36,14 @@ impl Keys<'_> {
         }
     }
 
+    /// Whether the key is there, null or not.
+    pub(crate) fn has(self, key: &str) -> bool {
+        match self {
+            Self::HuggingFace(object) => object.contains_key(key),
+            Self::Gguf { metadata, .. } => metadata.contains_key(&self.full_key(key)),
+        }
+    }
+
     /// The key as it stands in the file.
     pub(crate) fn full_key(self, key: &str) -> String {
         match self {

@@ -114,6 +114,7 @@ impl Reader<'_> {
             let found = match place {
                 DimFrom::Key(key) => self.keys.number(key)?,
                 DimFrom::Value(n) => Some(*n),
+                DimFrom::ValueIfAbsent(key, n) => (!self.keys.has(key)).then_some(*n),
                 DimFrom::Hidden(times) => self.hidden.and_then(|d| d.checked_mul(*times)),
                 DimFrom::Heads => self.heads,
                 DimFrom::HiddenPerHead => self.head_dim_from_division()?,

@@ -73,6 +73,56 @@ pub enum ModelError {
         reason: String,
     },
 
+    /// A key that may change what the model computes.
+    #[error(
+        "the config has a key that is not understood: {reason}\n  key: {key}\n  found: {found}\n  hint: if you know that \
+         it changes nothing for plain text, --ignore-config-key {key}"
+    )]
+    UnknownKey {
+        /// The key.
+        key: String,
+        /// Its value.
+        found: String,
+        /// Why it matters.
+        reason: String,
+    },
+
+    /// A value of the config with which the model cannot be run.
+    #[error(
+        "the config has a value that the model cannot be run with\n  key: {key}\n  expected: {expected}\n  found: \
+         {found}\n  hint: compare with the config.json, or the GGUF, that the model was published with"
+    )]
+    Setting {
+        /// The key.
+        key: String,
+        /// What it should be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+
+    /// A tensor that the forward pass needs is not there.
+    #[error(
+        "{what} is missing\n  expected: {expected}\n  found: no such tensor\n  hint: a file of a sharded checkpoint may be \
+         missing, or the config is of another model"
+    )]
+    MissingTensor {
+        /// What it is for.
+        what: String,
+        /// Names that were tried.
+        expected: String,
+    },
+
+    /// The checkpoint can be looked at but not run.
+    #[error(
+        "the model cannot be run: {reason}\n  expected: a config.json or GGUF metadata of a known family, and a model with \
+         a language head\n  hint: metrics of weights alone need no forward pass"
+    )]
+    NotRunnable {
+        /// Why.
+        reason: String,
+    },
+
     /// A `--cell` cannot be used.
     #[error("--cell {text}: {reason}")]
     Override {

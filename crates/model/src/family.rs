@@ -1,6 +1,8 @@
-//! What a family is, as data: names of tensors in both dialects, and where dims are written.
+//! What a family is, as data: names of tensors in both dialects, where dims are written, and how a block computes.
 
 use tomo_map::Component;
+
+use crate::architecture::rules::Arithmetic;
 
 /// One family of models: everything the rest of the crate knows about it.
 #[derive(Debug)]
@@ -47,6 +49,8 @@ pub struct Dialect {
     pub others: &'static [&'static [OtherRule]],
     /// Tensors that are no cells and never carry the prefix (the output head).
     pub root: &'static [OtherRule],
+    /// How the model computes, and where each value of that is written.
+    pub arithmetic: Arithmetic,
 }
 
 /// Which tensor, or which part of one, holds a component.
@@ -129,6 +133,8 @@ pub enum Role {
     Positions,
     /// Output head.
     Head,
+    /// Head of another task: scores, classes.
+    Classifier,
     /// Weight or bias of a norm.
     Norm,
     /// Bias of a projection.
@@ -150,6 +156,7 @@ impl Role {
             Self::Embedding => "embedding",
             Self::Positions => "positions",
             Self::Head => "head",
+            Self::Classifier => "classifier",
             Self::Norm => "norm",
             Self::Bias => "bias",
             Self::Router => "router",
@@ -169,16 +176,62 @@ pub struct OtherRule {
     pub role: Role,
     /// Whether every member of the family has it: without a config, families are told apart by these.
     pub required: bool,
+    /// Which norm it is, for [`Role::Norm`].
+    pub norm: Option<NormPlace>,
+}
+
+/// Which norm of a model.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NormPlace {
+    /// Before attention.
+    AttentionIn,
+    /// After attention, before it is added.
+    AttentionOut,
+    /// Before the MLP.
+    MlpIn,
+    /// After the MLP, before it is added.
+    MlpOut,
+    /// Of queries.
+    Query,
+    /// Of keys.
+    Key,
+    /// Before the head.
+    Final,
+}
+
+impl NormPlace {
+    /// As printed.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AttentionIn => "the norm before attention",
+            Self::AttentionOut => "the norm after attention",
+            Self::MlpIn => "the norm before the MLP",
+            Self::MlpOut => "the norm after the MLP",
+            Self::Query => "the norm of queries",
+            Self::Key => "the norm of keys",
+            Self::Final => "the last norm",
+        }
+    }
 }
 
 /// A tensor that every member of the family has.
 pub(crate) const fn other(role: Role, tensor: &'static str) -> OtherRule {
-    OtherRule { tensor, role, required: true }
+    OtherRule { tensor, role, required: true, norm: None }
 }
 
 /// A tensor that some members have.
 pub(crate) const fn optional(role: Role, tensor: &'static str) -> OtherRule {
-    OtherRule { tensor, role, required: false }
+    OtherRule { tensor, role, required: false, norm: None }
+}
+
+/// Weight or bias of a norm that every member of the family has.
+pub(crate) const fn norm(place: NormPlace, tensor: &'static str) -> OtherRule {
+    OtherRule { tensor, role: Role::Norm, required: true, norm: Some(place) }
+}
+
+/// Weight or bias of a norm that some members have.
+pub(crate) const fn optional_norm(place: NormPlace, tensor: &'static str) -> OtherRule {
+    OtherRule { tensor, role: Role::Norm, required: false, norm: Some(place) }
 }
 
 /// A place to read a dim from; alternatives are tried in order.
@@ -188,6 +241,8 @@ pub enum DimFrom {
     Key(&'static str),
     /// What the family's reference implementation assumes when the key is absent.
     Value(u64),
+    /// The same, but not when this key is null, which then means something else.
+    ValueIfAbsent(&'static str, u64),
     /// So many times D.
     Hidden(u64),
     /// H.

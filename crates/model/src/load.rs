@@ -48,7 +48,7 @@ fn load_rope_pairs(source: &dyn Source, cell: &CellSource, head_dim: u64, out: &
         source.decode(&cell.tensor, start..end, &mut stored)?;
         start = end;
         for (index, row) in stored.chunks_exact(columns).enumerate() {
-            let place = index / 2 + index % 2 * (rows / 2);
+            let place = place_of_pair(index, rows);
             head[place * columns..(place + 1) * columns].copy_from_slice(row);
         }
     }
@@ -108,6 +108,59 @@ fn transpose_into(strip: &[f32], wide: usize, skip: usize, out: &mut [f32], stri
             out[at * stride..at * stride + height].copy_from_slice(&turned[..height]);
         }
     }
+}
+
+/// Decodes the bias that goes with `cell`, if its checkpoint has one: `<stem>.bias` beside `<stem>.weight`, rows where the
+/// weight's rows are.
+pub(crate) fn load_bias(source: &dyn Source, cell: &CellSource) -> Result<Option<Vec<f32>>, ModelError> {
+    let name = cell.tensor.strip_suffix("weight").map(|stem| format!("{stem}bias"));
+    let Some(tensor) = name.and_then(|name| source.tensor(&name)) else { return Ok(None) };
+    let storage = cell.storage;
+    let end =
+        (storage.count - 1).checked_mul(storage.stride).and_then(|n| n.checked_add(storage.start + storage.length));
+    if tensor.shape.len() != 1 || end.is_none_or(|end| end > tensor.numel()) {
+        return Err(ModelError::Shape {
+            what: format!("the bias of {}", cell.id),
+            tensor: quoted(&tensor.name),
+            expected: "one entry per row of the weight".to_owned(),
+            found: format!("{:?}", tensor.shape),
+        });
+    }
+    let mut all = vec![0.0; to_usize(cell, tensor.numel())?];
+    source.decode(&tensor.name, 0..tensor.numel(), &mut all)?;
+    let row = |n: u64| to_usize(cell, n);
+    let mut bias = Vec::with_capacity(row(cell.out_features)?);
+    for run in 0..storage.count {
+        let start = row(storage.start + run * storage.stride)?;
+        bias.extend_from_slice(&all[start..start + row(storage.length)?]);
+    }
+    if let Some(head_dim) = storage.rope_pairs {
+        let width = row(head_dim)?;
+        for head in bias.chunks_exact_mut(width) {
+            let stored = head.to_vec();
+            for (index, value) in stored.into_iter().enumerate() {
+                head[place_of_pair(index, width)] = value;
+            }
+        }
+    }
+    Ok(Some(bias))
+}
+
+/// Where row `index` of a head in pair order belongs: stored 2 i + j is i + j * C / 2.
+fn place_of_pair(index: usize, head_dim: usize) -> usize {
+    index / 2 + index % 2 * (head_dim / 2)
+}
+
+/// Index of the first entry that is NaN or infinite.
+pub fn first_not_finite(values: &[f32]) -> Option<usize> {
+    /// All ones exactly in infinities and NaN.
+    const EXPONENT: u32 = 0x7f80_0000;
+    /// Entries swept without a branch, at the speed of memory.
+    const RUN: usize = 4096;
+    let is_off = |x: &f32| x.to_bits() & EXPONENT == EXPONENT;
+    let (run, entries) =
+        values.chunks(RUN).enumerate().find(|(_, run)| run.iter().fold(false, |off, x| off | is_off(x)))?;
+    Some(run * RUN + entries.iter().position(is_off)?)
 }
 
 pub(crate) fn to_usize(cell: &CellSource, n: u64) -> Result<usize, ModelError> {

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use tomo_checkpoint::{Source, TensorInfo};
 use tomo_map::Grid;
 
+use crate::architecture::Architecture;
 use crate::cell::CellSource;
 use crate::dims::Dims;
 use crate::error::{ModelError, quoted};
 use crate::family::{Family, Role};
-use crate::load::{load, to_usize};
+use crate::load::{load, load_bias, to_usize};
 use crate::overrides::CellOverride;
 
 /// How to open a model.
@@ -110,6 +111,23 @@ impl Model {
         self.source.as_ref()
     }
 
+    /// How the model computes, every switch of its config settled.
+    ///
+    /// # Errors
+    /// A config that has a key or a value which is not understood, a tensor that is missing or that nothing reads, a
+    /// checkpoint without config or without a language head.
+    pub fn architecture(&self) -> Result<Architecture, ModelError> {
+        self.architecture_ignoring(&[])
+    }
+
+    /// [`Model::architecture`], taking the user's word that these config keys change nothing.
+    ///
+    /// # Errors
+    /// As [`Model::architecture`].
+    pub fn architecture_ignoring(&self, keys: &[String]) -> Result<Architecture, ModelError> {
+        crate::architecture::resolve(self, keys)
+    }
+
     /// Bytes that cell number `index` takes in the checkpoint.
     ///
     /// # Panics
@@ -130,13 +148,58 @@ impl Model {
     /// # Panics
     /// When `index` is out of range.
     pub fn load(&self, index: usize, out: &mut Vec<f32>) -> Result<(), ModelError> {
+        let (rows, columns) = self.cell_shape(index)?;
+        out.resize(rows * columns, 0.0);
+        self.load_into(index, out)
+    }
+
+    /// [`Model::load`] into a slice of exactly `out_features * in_features` values.
+    ///
+    /// # Errors
+    /// When the tensor cannot be decoded, or the slice has another length.
+    ///
+    /// # Panics
+    /// When `index` is out of range.
+    pub fn load_into(&self, index: usize, out: &mut [f32]) -> Result<(), ModelError> {
         let cell = &self.cells[index];
         let tensor = self.source.tensor(&cell.tensor).ok_or_else(|| ModelError::Unsupported {
             tensor: quoted(&cell.tensor),
             reason: format!("{} is not in the checkpoint any more", cell.id),
         })?;
-        out.resize(to_usize(cell, cell.out_features * cell.in_features)?, 0.0);
+        let (rows, columns) = self.cell_shape(index)?;
+        if out.len() != rows * columns {
+            return Err(ModelError::Shape {
+                what: cell.id.to_string(),
+                tensor: quoted(&cell.tensor),
+                expected: format!("{rows} x {columns}"),
+                found: format!("room for {} values", out.len()),
+            });
+        }
         load(self.source.as_ref(), cell, tensor, out)
+    }
+
+    /// The bias that is added to what cell number `index` puts out, `[m]`; `None` where it has none.
+    ///
+    /// # Errors
+    /// When the tensor cannot be decoded or does not fit the cell.
+    ///
+    /// # Panics
+    /// When `index` is out of range.
+    pub fn load_bias(&self, index: usize) -> Result<Option<Vec<f32>>, ModelError> {
+        load_bias(self.source.as_ref(), &self.cells[index])
+    }
+
+    /// m and n of cell number `index`.
+    ///
+    /// # Errors
+    /// A matrix that no memory of this machine can hold.
+    ///
+    /// # Panics
+    /// When `index` is out of range.
+    pub fn cell_shape(&self, index: usize) -> Result<(usize, usize), ModelError> {
+        let cell = &self.cells[index];
+        to_usize(cell, cell.out_features * cell.in_features)?;
+        Ok((to_usize(cell, cell.out_features)?, to_usize(cell, cell.in_features)?))
     }
 
     /// Says that cell number `index` will not be needed soon, so that its pages can leave memory. A hint; other cells

@@ -3,7 +3,8 @@
 use tomo_map::Component::{AttnK, AttnO, AttnQ, AttnV, MlpDown, MlpGate, MlpUp};
 
 use crate::family::DimFrom::{Heads, HiddenPerHead, Key};
-use crate::family::{CellRule, DimKeys, OtherRule, Role, cell, optional, other};
+use crate::family::NormPlace::{AttentionIn, AttentionOut, Final, Key as KeyNorm, MlpIn, MlpOut, Query};
+use crate::family::{CellRule, DimKeys, OtherRule, Role, cell, norm, optional, optional_norm, other};
 
 /// With a head, a bare base model, inside a multimodal model (new and old layout), and its bare language model.
 pub(crate) const HF_PREFIXES: &[&str] =
@@ -85,24 +86,23 @@ pub(crate) const GGUF_PAIRED_CELLS: &[CellRule] = &[
 ];
 
 /// Embedding and last norm.
-pub(crate) const HF_TRUNK: &[OtherRule] =
-    &[other(Role::Embedding, "embed_tokens.weight"), other(Role::Norm, "norm.weight")];
+pub(crate) const HF_TRUNK: &[OtherRule] = &[other(Role::Embedding, "embed_tokens.weight"), norm(Final, "norm.weight")];
 
 /// Pre-norm: one norm before attention, one before the MLP.
-pub(crate) const HF_PRE_NORMS: &[OtherRule] = &[
-    other(Role::Norm, "layers.{}.input_layernorm.weight"),
-    other(Role::Norm, "layers.{}.post_attention_layernorm.weight"),
-];
+pub(crate) const HF_PRE_NORMS: &[OtherRule] =
+    &[norm(AttentionIn, "layers.{}.input_layernorm.weight"), norm(MlpIn, "layers.{}.post_attention_layernorm.weight")];
 
-/// The two further norms of a layer that normalises before and after the MLP (gemma2, gemma3).
-pub(crate) const HF_MLP_NORMS: &[OtherRule] = &[
-    other(Role::Norm, "layers.{}.pre_feedforward_layernorm.weight"),
-    other(Role::Norm, "layers.{}.post_feedforward_layernorm.weight"),
+/// The four norms of a layer that normalises before and after both halves (gemma2, gemma3).
+pub(crate) const HF_SANDWICH_NORMS: &[OtherRule] = &[
+    norm(AttentionIn, "layers.{}.input_layernorm.weight"),
+    norm(AttentionOut, "layers.{}.post_attention_layernorm.weight"),
+    norm(MlpIn, "layers.{}.pre_feedforward_layernorm.weight"),
+    norm(MlpOut, "layers.{}.post_feedforward_layernorm.weight"),
 ];
 
 /// Norms of queries and keys.
 pub(crate) const HF_QK_NORMS: &[OtherRule] =
-    &[other(Role::Norm, "layers.{}.self_attn.q_norm.weight"), other(Role::Norm, "layers.{}.self_attn.k_norm.weight")];
+    &[norm(Query, "layers.{}.self_attn.q_norm.weight"), norm(KeyNorm, "layers.{}.self_attn.k_norm.weight")];
 
 /// Biases of attention that some members have, and the rotary constants old checkpoints carry.
 pub(crate) const HF_ATTENTION_BIASES: &[OtherRule] = &[
@@ -124,7 +124,7 @@ pub(crate) const HF_MLP_BIASES: &[OtherRule] = &[
 pub(crate) const HF_HEADS: &[OtherRule] = &[
     optional(Role::Head, "lm_head.weight"),
     optional(Role::Head, "language_model.lm_head.weight"),
-    optional(Role::Head, "score.weight"),
+    optional(Role::Classifier, "score.weight"),
 ];
 
 /// Other towers of a multimodal model, by how their names begin.
@@ -145,8 +145,8 @@ pub(crate) const TOWERS: &[&str] = &[
 /// Embedding, last norm, head, and the rotary factors converters add.
 pub(crate) const GGUF_TRUNK: &[OtherRule] = &[
     other(Role::Embedding, "token_embd.weight"),
-    other(Role::Norm, "output_norm.weight"),
-    optional(Role::Norm, "output_norm.bias"),
+    norm(Final, "output_norm.weight"),
+    optional_norm(Final, "output_norm.bias"),
     optional(Role::Head, "output.weight"),
     optional(Role::Buffer, "rope_freqs.weight"),
     optional(Role::Buffer, "rope_factors_long.weight"),
@@ -156,19 +156,19 @@ pub(crate) const GGUF_TRUNK: &[OtherRule] = &[
 
 /// Pre-norm in GGUF.
 pub(crate) const GGUF_PRE_NORMS: &[OtherRule] =
-    &[other(Role::Norm, "blk.{}.attn_norm.weight"), other(Role::Norm, "blk.{}.ffn_norm.weight")];
+    &[norm(AttentionIn, "blk.{}.attn_norm.weight"), norm(MlpIn, "blk.{}.ffn_norm.weight")];
 
 /// Biases of pre-norms that are layer norms.
 pub(crate) const GGUF_PRE_NORM_BIASES: &[OtherRule] =
-    &[optional(Role::Norm, "blk.{}.attn_norm.bias"), optional(Role::Norm, "blk.{}.ffn_norm.bias")];
+    &[optional_norm(AttentionIn, "blk.{}.attn_norm.bias"), optional_norm(MlpIn, "blk.{}.ffn_norm.bias")];
 
 /// Norms of queries and keys in GGUF.
 pub(crate) const GGUF_QK_NORMS: &[OtherRule] =
-    &[other(Role::Norm, "blk.{}.attn_q_norm.weight"), other(Role::Norm, "blk.{}.attn_k_norm.weight")];
+    &[norm(Query, "blk.{}.attn_q_norm.weight"), norm(KeyNorm, "blk.{}.attn_k_norm.weight")];
 
 /// Norms after attention and after the MLP in GGUF.
 pub(crate) const GGUF_POST_NORMS: &[OtherRule] =
-    &[other(Role::Norm, "blk.{}.post_attention_norm.weight"), other(Role::Norm, "blk.{}.post_ffw_norm.weight")];
+    &[norm(AttentionOut, "blk.{}.post_attention_norm.weight"), norm(MlpOut, "blk.{}.post_ffw_norm.weight")];
 
 /// Biases of projections in GGUF.
 pub(crate) const GGUF_BIASES: &[OtherRule] = &[

@@ -109,6 +109,24 @@ const WALLS: &[Wall] = &[
         reason: "the phantom shares no code with what it calibrates",
     },
     Wall {
+        rule: Rule::CannotReach {
+            crates: &["tomo-text"],
+            forbidden: &["tomo-map", "tomo-model", "tomo-metrics", "tomo-quant", "tomo-render", "faer", "tomograph"],
+        },
+        reason: "text ends at token ids: which model runs on them, and what is scored, is nothing to it",
+    },
+    Wall {
+        rule: Rule::CannotReach {
+            crates: &["tomo-model", "tomo-metrics"],
+            forbidden: &["tomo-text", "tokenizers"],
+        },
+        reason: "the engine runs on token ids, so that any program's tokens can be run and a score repeated elsewhere",
+    },
+    Wall {
+        rule: Rule::OnlyIn { dependencies: &["tokenizers"], allowed: &["tomo-text"] },
+        reason: "one place knows how text becomes ids",
+    },
+    Wall {
         rule: Rule::Nowhere {
             packages: &[
                 "tch",

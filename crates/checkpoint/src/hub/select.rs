@@ -2,6 +2,18 @@ use super::spec::{Choice, Spec};
 use crate::{Error, ErrorKind};
 
 const INDEX: &str = "model.safetensors.index.json";
+/// What belongs to safetensors where the repository has it: the configuration and the tokenizer, in any of its formats. A GGUF
+/// file has both inside.
+const COMPANIONS: [&str; 8] = [
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "tokenizer.model",
+    "vocab.json",
+    "merges.txt",
+];
 const PICKLES: [&str; 5] = [".bin", ".pt", ".pth", ".ckpt", ".pkl"];
 /// File names in an error message.
 const SHOWN: usize = 12;
@@ -43,14 +55,14 @@ fn any(spec: &Spec, listing: &[String]) -> Result<Selection, Error> {
     let root = || listing.iter().filter(|f| !f.contains('/'));
     let has = |name: &str| root().any(|f| f == name);
     if has("model.safetensors") {
-        return Ok(Selection { opens: None, ..with_config("model.safetensors", listing) });
+        return Ok(Selection { opens: None, ..with_companions("model.safetensors", listing) });
     }
     if has(INDEX) {
-        return Ok(Selection { index: Some(INDEX.to_owned()), opens: None, ..with_config(INDEX, listing) });
+        return Ok(Selection { index: Some(INDEX.to_owned()), opens: None, ..with_companions(INDEX, listing) });
     }
     let singles: Vec<_> = root().filter(|f| f.ends_with(".safetensors")).collect();
     if let [single] = singles.as_slice() {
-        return Ok(with_config(single, listing));
+        return Ok(with_companions(single, listing));
     }
     if !singles.is_empty() {
         return Err(missing(spec, "which of several safetensors files is meant is not clear", "no choice", listing));
@@ -85,10 +97,10 @@ fn tagged(spec: &Spec, tag: &str, listing: &[String]) -> Result<Selection, Error
     }
 }
 
-/// A file and what belongs to it: the other parts of a split GGUF file, `config.json` beside safetensors.
+/// A file and what belongs to it: the other parts of a split GGUF file, configuration and tokenizer beside safetensors.
 fn one_file(file: &str, listing: &[String]) -> Result<Selection, Error> {
     if file.ends_with(".safetensors") {
-        return Ok(with_config(file, listing));
+        return Ok(with_companions(file, listing));
     }
     let mut files = vec![file.to_owned()];
     if let Some((stem, count)) = split_name(file) {
@@ -103,11 +115,13 @@ fn one_file(file: &str, listing: &[String]) -> Result<Selection, Error> {
     Ok(Selection { files, index: None, opens: Some(file.to_owned()) })
 }
 
-fn with_config(file: &str, listing: &[String]) -> Selection {
+fn with_companions(file: &str, listing: &[String]) -> Selection {
     let folder = file.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
-    let config = format!("{folder}config.json");
     let mut files = vec![file.to_owned()];
-    files.extend(listing.iter().find(|f| **f == config).cloned());
+    for companion in COMPANIONS {
+        let path = format!("{folder}{companion}");
+        files.extend(listing.iter().find(|f| **f == path).cloned());
+    }
     Selection { files, index: None, opens: Some(file.to_owned()) }
 }
 

@@ -21,12 +21,14 @@ fn a_sharded_checkpoint_arrives_in_the_layout_of_the_cache() {
             "blobs/0972e95c1405cc1507c19dcbe784f7a36c930907".to_owned(),
             format!("blobs/{SHARD_2}"),
             "blobs/7d49cc3dc559f0dc7c96a95226187c23ea16782d".to_owned(),
+            "blobs/9e26dfeeb6e641a33dae4961196235bdb965b21b".to_owned(),
             format!("blobs/{SHARD_1}"),
             "refs/main".to_owned(),
             format!("snapshots/{MAIN}/config.json"),
             format!("snapshots/{MAIN}/model-00001-of-00002.safetensors"),
             format!("snapshots/{MAIN}/model-00002-of-00002.safetensors"),
             format!("snapshots/{MAIN}/model.safetensors.index.json"),
+            format!("snapshots/{MAIN}/tokenizer.json"),
         ]
     );
     assert_eq!(fs::read_to_string(client.repo().join("refs/main")).unwrap(), MAIN);
@@ -42,11 +44,11 @@ fn only_the_files_that_are_needed_are_asked_for() {
     let hub = Hub::new(sharded());
     Client::new(&hub).fetch("org/name").unwrap();
     let home = hub.home.requests();
-    for file in ["README.md", "pytorch_model.bin", "tokenizer.json"] {
+    for file in ["README.md", "pytorch_model.bin"] {
         assert!(!home.iter().any(|r| r.ends_with(file)), "{file} was asked for");
     }
     let bodies = home.iter().filter(|r| r.starts_with("GET /org")).count();
-    assert_eq!(bodies, 4, "config, index and two shards once each: {home:?}");
+    assert_eq!(bodies, 5, "config, index, tokenizer and two shards once each: {home:?}");
     assert_eq!(hub.storage.requests(), [format!("GET /{SHARD_1}"), format!("GET /{SHARD_2}")]);
 }
 
@@ -54,10 +56,10 @@ fn only_the_files_that_are_needed_are_asked_for() {
 fn progress_adds_up() {
     let hub = Hub::new(sharded());
     let client = Client::new(&hub);
-    let total = 22 + 147 + 240_000 + 260_000;
+    let total = 22 + 147 + 2 + 240_000 + 260_000;
     let first = Heard::default();
     fetch("org/name", &client.options, &first).unwrap();
-    assert_eq!(first.started.take(), [(4, total)]);
+    assert_eq!(first.started.take(), [(5, total)]);
     let reached = first.reached.take();
     assert!(reached.is_sorted(), "{reached:?}");
     assert_eq!(reached.last(), Some(&total));
@@ -67,7 +69,7 @@ fn progress_adds_up() {
 
     let again = Heard::default();
     fetch("org/name", &client.options, &again).unwrap();
-    assert_eq!(again.started.take(), [(4, total)]);
+    assert_eq!(again.started.take(), [(5, total)]);
     assert_eq!(again.reached.take().last(), Some(&total));
     assert!(again.files.take().iter().all(|(_, bytes, done)| bytes == done), "everything is in the cache");
 }

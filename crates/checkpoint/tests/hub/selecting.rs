@@ -100,10 +100,10 @@ fn safetensors_win_and_pickles_are_refused() {
         files
     };
     let both = single(&ggufs(&["a.gguf", "b.gguf"]));
-    let expected = (vec!["config.json".to_owned(), "model.safetensors".to_owned()], "folder".to_owned());
-    assert_eq!(brought(both, "org/name"), expected);
+    let expected = vec!["config.json".to_owned(), "model.safetensors".to_owned()];
+    assert_eq!(brought(both, "org/name"), (expected.clone(), "folder".to_owned()));
     // One file beats an index, as it does in a folder.
-    assert_eq!(brought(single(&sharded()[2..]), "org/name"), expected);
+    assert_eq!(brought(single(&sharded()[2..6]), "org/name"), (expected, "folder".to_owned()));
     // Another name is opened by its name.
     let odd = vec![File::new("weights.safetensors", SHARD_1, "first shard ".repeat(20_000))];
     assert_eq!(brought(odd, "org/name").1, "weights.safetensors");
@@ -117,6 +117,42 @@ fn safetensors_win_and_pickles_are_refused() {
     let none: Vec<_> = sharded().into_iter().filter(|f| f.name.ends_with(".md")).collect();
     let message = refused(none, "org/name", ErrorKind::Missing);
     assert!(message.contains("org/name has no weights"), "{message}");
+}
+
+/// Ids of git blobs, as `git hash-object` gives them.
+const EMPTY_OBJECT: &str = "9e26dfeeb6e641a33dae4961196235bdb965b21b";
+
+#[test]
+fn the_tokenizer_comes_with_safetensors_from_the_same_folder() {
+    let object = |name| File::new(name, EMPTY_OBJECT, "{}");
+    let weights = |name| File::new(name, SHARD_1, "first shard ".repeat(20_000));
+    let files = vec![
+        object("added_tokens.json"),
+        object("chat_template.json"),
+        object("merges.txt"),
+        weights("model.safetensors"),
+        object("other/tokenizer.json"),
+        weights("part/model.safetensors"),
+        object("part/tokenizer.json"),
+        object("special_tokens_map.json"),
+        object("tokenizer.json"),
+        object("tokenizer.model"),
+        object("tokenizer_config.json"),
+        object("vocab.json"),
+    ];
+    let tokenizer = [
+        "added_tokens.json",
+        "merges.txt",
+        "model.safetensors",
+        "special_tokens_map.json",
+        "tokenizer.json",
+        "tokenizer.model",
+        "tokenizer_config.json",
+        "vocab.json",
+    ];
+    assert_eq!(brought(files.clone(), "org/name").0, tokenizer);
+    let part = ["part/model.safetensors", "part/tokenizer.json"];
+    assert_eq!(brought(files, "org/name/part/model.safetensors").0, part);
 }
 
 #[test]

@@ -14,10 +14,18 @@
 //! ## Source
 //! transformers `models/gemma2`; llama.cpp `conversion/gemma.py`.
 
-use crate::family::{Dialect, Family};
+use crate::architecture::Activation;
+use crate::architecture::rules::NumberFrom::{
+    InverseSqrt, InverseSqrtHeadDim, InverseSqrtHiddenPerHead, Key, SqrtHidden, Value,
+};
+use crate::architecture::rules::{ActivationFrom, Arithmetic, LayersFrom, Neutral, Switch, WindowFrom};
+use crate::architecture::usual::{
+    GGUF_ARITHMETIC, GGUF_PATTERN, HF_ARITHMETIC, HF_WINDOW, NO_WINDOW, WINDOWED_BY_NAME,
+};
+use crate::family::{Dialect, DimFrom, DimKeys, Family};
 use crate::names::{
     GGUF_CELLS, GGUF_DIMS, GGUF_POST_NORMS, GGUF_PRE_NORMS, GGUF_TRUNK, HF_ATTENTION_BIASES, HF_CELLS, HF_DIMS,
-    HF_HEADS, HF_MLP_NORMS, HF_PRE_NORMS, HF_PREFIXES, HF_TRUNK,
+    HF_HEADS, HF_PREFIXES, HF_SANDWICH_NORMS, HF_TRUNK,
 };
 
 pub(super) static FAMILY: Family = Family {
@@ -31,10 +39,39 @@ pub(super) static FAMILY: Family = Family {
     missing: &[],
     hugging_face: Dialect {
         prefixes: HF_PREFIXES,
-        dims: HF_DIMS,
+        dims: DimKeys {
+            kv_heads: &[
+                DimFrom::Key("num_key_value_heads"),
+                DimFrom::ValueIfAbsent("num_key_value_heads", 4),
+                DimFrom::Heads,
+            ],
+            head_dim: &[DimFrom::Key("head_dim"), DimFrom::ValueIfAbsent("head_dim", 256), DimFrom::HiddenPerHead],
+            ..HF_DIMS
+        },
         cells: HF_CELLS,
-        others: &[HF_TRUNK, HF_PRE_NORMS, HF_MLP_NORMS, HF_ATTENTION_BIASES],
+        others: &[HF_TRUNK, HF_SANDWICH_NORMS, HF_ATTENTION_BIASES],
         root: HF_HEADS,
+        arithmetic: Arithmetic {
+            norm_offset: 1.0,
+            activation: ActivationFrom::Key {
+                key: "hidden_activation",
+                absent: Activation::GeluTanh,
+                gelu: Activation::Gelu,
+            },
+            scale: &[InverseSqrt("query_pre_attn_scalar"), Value(0.0625)],
+            softcap: &[Key("attn_logit_softcapping"), Value(50.0)],
+            window: WindowFrom {
+                size: &[Key("sliding_window"), Value(4096.0)],
+                layers: &[WINDOWED_BY_NAME, LayersFrom::AllButEvery(Value(2.0))],
+                ..HF_WINDOW
+            },
+            embedding_scale: &[SqrtHidden],
+            logit_softcap: &[Key("final_logit_softcapping"), Value(30.0)],
+            tied: Switch::Key("tie_word_embeddings", true),
+            neutral: &[("hidden_act", Neutral::Text(&["gelu_pytorch_tanh"]))],
+            harmless: &["sliding_window_size"],
+            ..HF_ARITHMETIC
+        },
     },
     gguf: Dialect {
         prefixes: &[""],
@@ -42,5 +79,18 @@ pub(super) static FAMILY: Family = Family {
         cells: GGUF_CELLS,
         others: &[GGUF_TRUNK, GGUF_PRE_NORMS, GGUF_POST_NORMS],
         root: &[],
+        arithmetic: Arithmetic {
+            activation: ActivationFrom::Always(Activation::GeluTanh),
+            scale: &[InverseSqrtHiddenPerHead(46), InverseSqrtHeadDim],
+            softcap: &[Key("attn_logit_softcapping"), Value(50.0)],
+            window: WindowFrom {
+                size: &[Key("attention.sliding_window"), Value(4096.0)],
+                layers: &[GGUF_PATTERN[0], GGUF_PATTERN[1], LayersFrom::AllButEvery(Value(2.0))],
+                ..NO_WINDOW
+            },
+            embedding_scale: &[SqrtHidden],
+            logit_softcap: &[Key("final_logit_softcapping"), Value(30.0)],
+            ..GGUF_ARITHMETIC
+        },
     },
 };

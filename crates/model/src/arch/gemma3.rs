@@ -16,11 +16,20 @@
 //! ## Source
 //! transformers `models/gemma3`; llama.cpp `conversion/gemma.py`.
 
-use crate::family::DimFrom::{Key, Value};
-use crate::family::{Dialect, DimKeys, Family};
+use crate::architecture::rules::NumberFrom::{
+    InverseSqrt, InverseSqrtHeadDim, InverseSqrtHiddenPerHead, Key, SqrtHidden, Value,
+};
+use crate::architecture::rules::{
+    ActivationFrom, Arithmetic, LayersFrom, Neutral, Presence, RopeFrom, Switch, WindowFrom,
+};
+use crate::architecture::usual::{
+    GGUF_ARITHMETIC, GGUF_PATTERN, GGUF_ROPE, HF_ARITHMETIC, HF_ROPE, HF_WINDOW, NO_WINDOW, WINDOWED_BY_NAME,
+};
+use crate::architecture::{Activation, Span};
+use crate::family::{Dialect, DimFrom, DimKeys, Family};
 use crate::names::{
     GGUF_CELLS, GGUF_DIMS, GGUF_POST_NORMS, GGUF_PRE_NORMS, GGUF_QK_NORMS, GGUF_TRUNK, HF_ATTENTION_BIASES, HF_CELLS,
-    HF_DIMS, HF_HEADS, HF_MLP_NORMS, HF_PRE_NORMS, HF_PREFIXES, HF_QK_NORMS, HF_TRUNK,
+    HF_DIMS, HF_HEADS, HF_PREFIXES, HF_QK_NORMS, HF_SANDWICH_NORMS, HF_TRUNK,
 };
 
 pub(super) static FAMILY: Family = Family {
@@ -35,14 +44,44 @@ pub(super) static FAMILY: Family = Family {
     hugging_face: Dialect {
         prefixes: HF_PREFIXES,
         dims: DimKeys {
-            heads: &[Key("num_attention_heads"), Value(8)],
-            kv_heads: &[Key("num_key_value_heads"), Value(4)],
-            head_dim: &[Key("head_dim"), Value(256)],
+            heads: &[DimFrom::Key("num_attention_heads"), DimFrom::Value(8)],
+            kv_heads: &[DimFrom::Key("num_key_value_heads"), DimFrom::Value(4)],
+            head_dim: &[DimFrom::Key("head_dim"), DimFrom::Value(256)],
             ..HF_DIMS
         },
         cells: HF_CELLS,
-        others: &[HF_TRUNK, HF_PRE_NORMS, HF_MLP_NORMS, HF_QK_NORMS, HF_ATTENTION_BIASES],
+        others: &[HF_TRUNK, HF_SANDWICH_NORMS, HF_QK_NORMS, HF_ATTENTION_BIASES],
         root: HF_HEADS,
+        arithmetic: Arithmetic {
+            norm_offset: 1.0,
+            activation: ActivationFrom::Key {
+                key: "hidden_activation",
+                absent: Activation::GeluTanh,
+                gelu: Activation::Gelu,
+            },
+            scale: &[InverseSqrt("query_pre_attn_scalar"), Value(0.0625)],
+            head_norms: Some((Span::Head, Presence::As(Switch::Always(true)))),
+            window: WindowFrom {
+                size: &[Key("sliding_window"), Value(4096.0)],
+                layers: &[
+                    WINDOWED_BY_NAME,
+                    LayersFrom::AllButEvery(Key("sliding_window_pattern")),
+                    LayersFrom::AllButEvery(Value(6.0)),
+                ],
+                ..HF_WINDOW
+            },
+            rope: Some(RopeFrom {
+                theta: &[Key("rope_theta"), Value(1e6)],
+                local_theta: &[Key("rope_local_base_freq"), Value(1e4)],
+                ..HF_ROPE
+            }),
+            embedding_scale: &[SqrtHidden],
+            logit_softcap: &[Key("final_logit_softcapping")],
+            tied: Switch::Key("tie_word_embeddings", true),
+            neutral: &[("hidden_act", Neutral::Text(&["gelu_pytorch_tanh"]))],
+            harmless: &["_sliding_window_pattern"],
+            ..HF_ARITHMETIC
+        },
     },
     gguf: Dialect {
         prefixes: &[""],
@@ -50,5 +89,19 @@ pub(super) static FAMILY: Family = Family {
         cells: GGUF_CELLS,
         others: &[GGUF_TRUNK, GGUF_PRE_NORMS, GGUF_POST_NORMS, GGUF_QK_NORMS],
         root: &[],
+        arithmetic: Arithmetic {
+            activation: ActivationFrom::Always(Activation::GeluTanh),
+            scale: &[InverseSqrtHiddenPerHead(62), InverseSqrtHeadDim],
+            head_norms: Some((Span::Head, Presence::As(Switch::Always(true)))),
+            window: WindowFrom {
+                size: &[Key("attention.sliding_window")],
+                layers: &[GGUF_PATTERN[0], GGUF_PATTERN[1], LayersFrom::AllButEvery(Value(6.0))],
+                ..NO_WINDOW
+            },
+            rope: Some(RopeFrom { local_theta: &[Key("rope.freq_base_swa"), Value(1e4)], ..GGUF_ROPE }),
+            embedding_scale: &[SqrtHidden],
+            logit_softcap: &[Key("final_logit_softcapping")],
+            ..GGUF_ARITHMETIC
+        },
     },
 };

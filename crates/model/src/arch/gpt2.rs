@@ -17,8 +17,11 @@
 
 use tomo_map::Component::{AttnK, AttnO, AttnQ, AttnV, MlpDown, MlpGate, MlpUp};
 
-use crate::family::DimFrom::{Heads, Hidden, HiddenPerHead, Key};
-use crate::family::{Dialect, DimKeys, Family, OtherRule, Part, Role, cell, optional, other};
+use crate::architecture::rules::NumberFrom::{InverseSqrtHeadDim, Key, Value, ValueUnless};
+use crate::architecture::rules::{ActivationFrom, Arithmetic, Switch};
+use crate::architecture::usual::{ALL, BIASED, GGUF_ARITHMETIC, GGUF_LAYER_NORM_EPSILON, HF_ARITHMETIC};
+use crate::architecture::{Activation, NormKind};
+use crate::family::{Dialect, DimFrom, DimKeys, Family, NormPlace, OtherRule, Part, Role, cell, norm, optional, other};
 use crate::names::{
     GGUF_BIASES, GGUF_DIMS, GGUF_PRE_NORM_BIASES, GGUF_PRE_NORMS, GGUF_TRUNK, HF_DIMS, HF_HEADS, UNGATED,
 };
@@ -26,12 +29,12 @@ use crate::names::{
 const OTHERS: &[OtherRule] = &[
     other(Role::Embedding, "wte.weight"),
     other(Role::Positions, "wpe.weight"),
-    other(Role::Norm, "ln_f.weight"),
-    other(Role::Norm, "ln_f.bias"),
-    other(Role::Norm, "h.{}.ln_1.weight"),
-    other(Role::Norm, "h.{}.ln_1.bias"),
-    other(Role::Norm, "h.{}.ln_2.weight"),
-    other(Role::Norm, "h.{}.ln_2.bias"),
+    norm(NormPlace::Final, "ln_f.weight"),
+    norm(NormPlace::Final, "ln_f.bias"),
+    norm(NormPlace::AttentionIn, "h.{}.ln_1.weight"),
+    norm(NormPlace::AttentionIn, "h.{}.ln_1.bias"),
+    norm(NormPlace::MlpIn, "h.{}.ln_2.weight"),
+    norm(NormPlace::MlpIn, "h.{}.ln_2.bias"),
     other(Role::Bias, "h.{}.attn.c_attn.bias"),
     other(Role::Bias, "h.{}.attn.c_proj.bias"),
     other(Role::Bias, "h.{}.mlp.c_fc.bias"),
@@ -52,12 +55,12 @@ pub(super) static FAMILY: Family = Family {
     hugging_face: Dialect {
         prefixes: &["transformer.", ""],
         dims: DimKeys {
-            layers: &[Key("n_layer")],
-            hidden: &[Key("n_embd")],
-            heads: &[Key("n_head")],
-            kv_heads: &[Heads],
-            head_dim: &[HiddenPerHead],
-            ffn: &[Key("n_inner"), Hidden(4)],
+            layers: &[DimFrom::Key("n_layer")],
+            hidden: &[DimFrom::Key("n_embd")],
+            heads: &[DimFrom::Key("n_head")],
+            kv_heads: &[DimFrom::Heads],
+            head_dim: &[DimFrom::HiddenPerHead],
+            ffn: &[DimFrom::Key("n_inner"), DimFrom::Hidden(4)],
             ..HF_DIMS
         },
         cells: &[
@@ -70,6 +73,32 @@ pub(super) static FAMILY: Family = Family {
         ],
         others: &[OTHERS],
         root: HF_HEADS,
+        arithmetic: Arithmetic {
+            norm: NormKind::Layer,
+            epsilon: &[Key("layer_norm_epsilon"), Value(1e-5)],
+            activation: ActivationFrom::Key {
+                key: "activation_function",
+                absent: Activation::GeluTanh,
+                gelu: Activation::Gelu,
+            },
+            biases: &[(ALL, BIASED)],
+            scale: &[ValueUnless("scale_attn_weights", 1.0), InverseSqrtHeadDim],
+            scale_by_depth: Some("scale_attn_by_inverse_layer_idx"),
+            rope: None,
+            tied: Switch::Key("tie_word_embeddings", true),
+            context: &[Key("n_positions")],
+            harmless: &[
+                "n_ctx",
+                "predict_special_tokens",
+                "reorder_and_upcast_attn",
+                "summary_activation",
+                "summary_first_dropout",
+                "summary_proj_to_labels",
+                "summary_type",
+                "summary_use_proj",
+            ],
+            ..HF_ARITHMETIC
+        },
     },
     gguf: Dialect {
         prefixes: &[""],
@@ -90,5 +119,12 @@ pub(super) static FAMILY: Family = Family {
             GGUF_BIASES,
         ],
         root: &[],
+        arithmetic: Arithmetic {
+            norm: NormKind::Layer,
+            epsilon: GGUF_LAYER_NORM_EPSILON,
+            activation: ActivationFrom::Always(Activation::GeluTanh),
+            rope: None,
+            ..GGUF_ARITHMETIC
+        },
     },
 };

@@ -17,18 +17,23 @@
 
 use tomo_map::Component::{AttnK, AttnO, AttnQ, AttnV, MlpDown, MlpGate, MlpUp};
 
-use crate::family::DimFrom::{Heads, HiddenPerHead};
-use crate::family::{Dialect, DimKeys, Family, OtherRule, Part, Role, cell, optional, other};
+use crate::architecture::rules::NumberFrom::{Key, Value};
+use crate::architecture::rules::{ActivationFrom, Arithmetic, Presence, RopeFrom, Switch, WiringFrom};
+use crate::architecture::usual::{
+    ATTENTION, BIASED, GGUF_ARITHMETIC, GGUF_LAYER_NORM_EPSILON, HF_ARITHMETIC, HF_ROPE, MLP,
+};
+use crate::architecture::{Activation, NormKind, Wiring};
+use crate::family::{Dialect, DimFrom, DimKeys, Family, NormPlace, OtherRule, Part, Role, cell, norm, optional, other};
 use crate::names::{
     GGUF_BIASES, GGUF_DIMS, GGUF_PRE_NORM_BIASES, GGUF_PRE_NORMS, GGUF_TRUNK, HF_DIMS, HF_PRE_NORMS, UNGATED,
 };
 
 const OTHERS: &[OtherRule] = &[
     other(Role::Embedding, "embed_in.weight"),
-    other(Role::Norm, "final_layer_norm.weight"),
-    other(Role::Norm, "final_layer_norm.bias"),
-    other(Role::Norm, "layers.{}.input_layernorm.bias"),
-    other(Role::Norm, "layers.{}.post_attention_layernorm.bias"),
+    norm(NormPlace::Final, "final_layer_norm.weight"),
+    norm(NormPlace::Final, "final_layer_norm.bias"),
+    norm(NormPlace::AttentionIn, "layers.{}.input_layernorm.bias"),
+    norm(NormPlace::MlpIn, "layers.{}.post_attention_layernorm.bias"),
     optional(Role::Bias, "layers.{}.attention.query_key_value.bias"),
     optional(Role::Bias, "layers.{}.attention.dense.bias"),
     other(Role::Bias, "layers.{}.mlp.dense_h_to_4h.bias"),
@@ -49,7 +54,7 @@ pub(super) static FAMILY: Family = Family {
     missing: &[(MlpGate, UNGATED)],
     hugging_face: Dialect {
         prefixes: &["gpt_neox.", ""],
-        dims: DimKeys { kv_heads: &[Heads], head_dim: &[HiddenPerHead], ..HF_DIMS },
+        dims: DimKeys { kv_heads: &[DimFrom::Heads], head_dim: &[DimFrom::HiddenPerHead], ..HF_DIMS },
         cells: &[
             cell(AttnQ, "layers.{}.attention.query_key_value.weight").part(Part::QueryKeyValuePerHead),
             cell(AttnK, "layers.{}.attention.query_key_value.weight").part(Part::QueryKeyValuePerHead),
@@ -60,6 +65,19 @@ pub(super) static FAMILY: Family = Family {
         ],
         others: &[OTHERS, HF_PRE_NORMS],
         root: &[optional(Role::Head, "embed_out.weight"), optional(Role::Head, "lm_head.weight")],
+        arithmetic: Arithmetic {
+            norm: NormKind::Layer,
+            epsilon: &[Key("layer_norm_eps"), Value(1e-5)],
+            wiring: WiringFrom::Switch(Switch::Key("use_parallel_residual", true), Wiring::Parallel),
+            activation: ActivationFrom::Key { key: "hidden_act", absent: Activation::Gelu, gelu: Activation::Gelu },
+            biases: &[(ATTENTION, Presence::As(Switch::Key("attention_bias", true))), (MLP, BIASED)],
+            rope: Some(RopeFrom {
+                theta: &[Key("rotary_emb_base"), Value(1e4)],
+                share: &[Key("rotary_pct"), Value(0.25)],
+                ..HF_ROPE
+            }),
+            ..HF_ARITHMETIC
+        },
     },
     gguf: Dialect {
         prefixes: &[""],
@@ -74,5 +92,12 @@ pub(super) static FAMILY: Family = Family {
         ],
         others: &[GGUF_TRUNK, GGUF_PRE_NORMS, GGUF_PRE_NORM_BIASES, GGUF_BIASES],
         root: &[],
+        arithmetic: Arithmetic {
+            norm: NormKind::Layer,
+            epsilon: GGUF_LAYER_NORM_EPSILON,
+            activation: ActivationFrom::Always(Activation::Gelu),
+            wiring: WiringFrom::Switch(Switch::Key("use_parallel_residual", true), Wiring::Parallel),
+            ..GGUF_ARITHMETIC
+        },
     },
 };

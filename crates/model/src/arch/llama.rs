@@ -16,6 +16,9 @@
 //! ## Source
 //! transformers `models/llama`, `models/mistral`; llama.cpp `conversion/llama.py` (`LlamaModel.permute`).
 
+use crate::architecture::rules::NumberFrom::{KeyOfType, ValueOfType};
+use crate::architecture::rules::{Arithmetic, WindowFrom};
+use crate::architecture::usual::{ATTENTION, ATTENTION_BIAS, GGUF_ARITHMETIC, HF_ARITHMETIC, HF_WINDOW, MLP, MLP_BIAS};
 use crate::family::{Dialect, Family};
 use crate::names::{
     GGUF_BIASES, GGUF_DIMS, GGUF_PAIRED_CELLS, GGUF_PRE_NORMS, GGUF_TRUNK, HF_ATTENTION_BIASES, HF_CELLS, HF_DIMS,
@@ -37,6 +40,15 @@ pub(super) static FAMILY: Family = Family {
         cells: HF_CELLS,
         others: &[HF_TRUNK, HF_PRE_NORMS, HF_ATTENTION_BIASES, HF_MLP_BIASES],
         root: HF_HEADS,
+        arithmetic: Arithmetic {
+            biases: &[(ATTENTION, ATTENTION_BIAS), (MLP, MLP_BIAS)],
+            window: WindowFrom {
+                size: &[KeyOfType("mistral", "sliding_window"), ValueOfType("mistral", 4096.0)],
+                ..HF_WINDOW
+            },
+            harmless: &["is_llama_config"],
+            ..HF_ARITHMETIC
+        },
     },
     gguf: Dialect {
         prefixes: &[""],
@@ -44,5 +56,6 @@ pub(super) static FAMILY: Family = Family {
         cells: GGUF_PAIRED_CELLS,
         others: &[GGUF_TRUNK, GGUF_PRE_NORMS, GGUF_BIASES],
         root: &[],
+        arithmetic: GGUF_ARITHMETIC,
     },
 };

@@ -18,16 +18,19 @@
 
 use tomo_map::Component::{MlpDown, MlpGate, MlpUp};
 
-use crate::family::DimFrom::Key;
-use crate::family::{Dialect, DimKeys, Family, OtherRule, Part, Role, cell, optional};
+use crate::architecture::rules::NumberFrom::{Key, Value};
+use crate::architecture::rules::{Arithmetic, RopeFrom, Switch};
+use crate::architecture::usual::{ALL, GGUF_ARITHMETIC, HF_ARITHMETIC, HF_ROPE, HF_WINDOW, NO_BIAS};
+use crate::family::{Dialect, DimFrom, DimKeys, Family, OtherRule, Part, Role, cell, optional};
 use crate::names::{
     GGUF_BIASES, GGUF_EXPERT_CELLS, GGUF_EXPERT_DIMS, GGUF_PAIRED_CELLS, GGUF_PRE_NORMS, GGUF_ROUTER, GGUF_TRUNK,
     HF_ATTENTION, HF_ATTENTION_BIASES, HF_DIMS, HF_HEADS, HF_PRE_NORMS, HF_PREFIXES, HF_TRUNK, SHARED_EXPERTS,
 };
 
 const DIMS: DimKeys = DimKeys {
-    experts: &[Key("num_local_experts"), Key("num_experts")],
-    expert_ffn: &[Key("intermediate_size")],
+    kv_heads: &[DimFrom::Key("num_key_value_heads"), DimFrom::ValueIfAbsent("num_key_value_heads", 8), DimFrom::Heads],
+    experts: &[DimFrom::Key("num_local_experts"), DimFrom::Key("num_experts")],
+    expert_ffn: &[DimFrom::Key("intermediate_size")],
     ffn: &[],
     ..HF_DIMS
 };
@@ -63,6 +66,15 @@ pub(super) static FAMILY: Family = Family {
         ],
         others: &[HF_TRUNK, HF_PRE_NORMS, HF_ATTENTION_BIASES, ROUTER, SHARED_EXPERTS],
         root: HF_HEADS,
+        arithmetic: Arithmetic {
+            epsilon: &[Key("rms_norm_eps"), Value(1e-5)],
+            biases: &[(ALL, NO_BIAS)],
+            window: HF_WINDOW,
+            rope: Some(RopeFrom { theta: &[Key("rope_theta"), Value(1e6)], ..HF_ROPE }),
+            experts: Some((&[Key("num_experts_per_tok"), Value(2.0)], Switch::Always(true))),
+            harmless: &["router_jitter_noise"],
+            ..HF_ARITHMETIC
+        },
     },
     gguf: Dialect {
         prefixes: &[""],
@@ -81,5 +93,9 @@ pub(super) static FAMILY: Family = Family {
         ],
         others: &[GGUF_TRUNK, GGUF_PRE_NORMS, GGUF_BIASES, GGUF_ROUTER, SHARED_EXPERTS],
         root: &[],
+        arithmetic: Arithmetic {
+            experts: Some((&[Key("expert_used_count")], Switch::Key("expert_weights_norm", true))),
+            ..GGUF_ARITHMETIC
+        },
     },
 };

@@ -30,6 +30,7 @@ registry! {
     smollm3,
     stablelm,
     starcoder2,
+    arcee,
     gpt2,
     gpt_neox,
     mixtral,

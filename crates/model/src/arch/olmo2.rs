@@ -13,15 +13,19 @@
 //! ## Source
 //! transformers `models/olmo2`; llama.cpp `conversion/olmo.py`.
 
-use crate::family::{Dialect, Family, OtherRule, Role, other};
+use crate::architecture::Span;
+use crate::architecture::rules::NumberFrom::{Key, Value};
+use crate::architecture::rules::{Arithmetic, Presence, Switch};
+use crate::architecture::usual::{GGUF_ARITHMETIC, HF_ARITHMETIC};
+use crate::family::{Dialect, Family, NormPlace, OtherRule, norm};
 use crate::names::{
     GGUF_CELLS, GGUF_DIMS, GGUF_POST_NORMS, GGUF_QK_NORMS, GGUF_TRUNK, HF_ATTENTION_BIASES, HF_CELLS, HF_DIMS,
     HF_HEADS, HF_PREFIXES, HF_QK_NORMS, HF_TRUNK,
 };
 
 const NORMS: &[OtherRule] = &[
-    other(Role::Norm, "layers.{}.post_attention_layernorm.weight"),
-    other(Role::Norm, "layers.{}.post_feedforward_layernorm.weight"),
+    norm(NormPlace::AttentionOut, "layers.{}.post_attention_layernorm.weight"),
+    norm(NormPlace::MlpOut, "layers.{}.post_feedforward_layernorm.weight"),
 ];
 
 pub(super) static FAMILY: Family = Family {
@@ -39,6 +43,11 @@ pub(super) static FAMILY: Family = Family {
         cells: HF_CELLS,
         others: &[HF_TRUNK, NORMS, HF_QK_NORMS, HF_ATTENTION_BIASES],
         root: HF_HEADS,
+        arithmetic: Arithmetic {
+            epsilon: &[Key("rms_norm_eps"), Value(1e-5)],
+            head_norms: Some((Span::All, Presence::As(Switch::Always(true)))),
+            ..HF_ARITHMETIC
+        },
     },
     gguf: Dialect {
         prefixes: &[""],
@@ -46,5 +55,6 @@ pub(super) static FAMILY: Family = Family {
         cells: GGUF_CELLS,
         others: &[GGUF_TRUNK, GGUF_POST_NORMS, GGUF_QK_NORMS],
         root: &[],
+        arithmetic: Arithmetic { head_norms: Some((Span::All, Presence::As(Switch::Always(true)))), ..GGUF_ARITHMETIC },
     },
 };

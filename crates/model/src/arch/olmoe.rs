@@ -15,8 +15,11 @@
 
 use tomo_map::Component::{MlpDown, MlpGate, MlpUp};
 
-use crate::family::DimFrom::Key;
-use crate::family::{Dialect, DimKeys, Family, OtherRule, Part, Role, cell, optional};
+use crate::architecture::Span;
+use crate::architecture::rules::NumberFrom::{Key, Value};
+use crate::architecture::rules::{Arithmetic, Presence, Switch};
+use crate::architecture::usual::{GGUF_ARITHMETIC, HF_ARITHMETIC};
+use crate::family::{Dialect, DimFrom, DimKeys, Family, OtherRule, Part, Role, cell, optional};
 use crate::names::{
     GGUF_BIASES, GGUF_CELLS, GGUF_EXPERT_CELLS, GGUF_EXPERT_DIMS, GGUF_PRE_NORMS, GGUF_QK_NORMS, GGUF_ROUTER,
     GGUF_TRUNK, HF_ATTENTION, HF_ATTENTION_BIASES, HF_DIMS, HF_HEADS, HF_PRE_NORMS, HF_PREFIXES, HF_QK_NORMS, HF_TRUNK,
@@ -24,8 +27,8 @@ use crate::names::{
 };
 
 const DIMS: DimKeys = DimKeys {
-    experts: &[Key("num_experts"), Key("num_local_experts")],
-    expert_ffn: &[Key("intermediate_size")],
+    experts: &[DimFrom::Key("num_experts"), DimFrom::Key("num_local_experts")],
+    expert_ffn: &[DimFrom::Key("intermediate_size")],
     ffn: &[],
     ..HF_DIMS
 };
@@ -58,6 +61,13 @@ pub(super) static FAMILY: Family = Family {
         ],
         others: &[HF_TRUNK, HF_PRE_NORMS, HF_QK_NORMS, HF_ATTENTION_BIASES, ROUTER, SHARED_EXPERTS],
         root: HF_HEADS,
+        arithmetic: Arithmetic {
+            epsilon: &[Key("rms_norm_eps"), Value(1e-5)],
+            head_norms: Some((Span::All, Presence::As(Switch::Always(true)))),
+            clip: &[Key("clip_qkv")],
+            experts: Some((&[Key("num_experts_per_tok"), Value(8.0)], Switch::Key("norm_topk_prob", false))),
+            ..HF_ARITHMETIC
+        },
     },
     gguf: Dialect {
         prefixes: &[""],
@@ -76,5 +86,10 @@ pub(super) static FAMILY: Family = Family {
         ],
         others: &[GGUF_TRUNK, GGUF_PRE_NORMS, GGUF_QK_NORMS, GGUF_BIASES, GGUF_ROUTER, SHARED_EXPERTS],
         root: &[],
+        arithmetic: Arithmetic {
+            head_norms: Some((Span::All, Presence::As(Switch::Always(true)))),
+            experts: Some((&[Key("expert_used_count")], Switch::Key("expert_weights_norm", false))),
+            ..GGUF_ARITHMETIC
+        },
     },
 };

@@ -18,6 +18,9 @@
 
 use tomo_map::Component::{AttnK, AttnO, AttnQ, AttnV, MlpDown, MlpGate, MlpUp};
 
+use crate::architecture::rules::NumberFrom::{Key, Value};
+use crate::architecture::rules::{Arithmetic, Neutral, RopeFrom, WindowFrom};
+use crate::architecture::usual::{ALL, GGUF_ARITHMETIC, HF_ARITHMETIC, HF_ROPE, HF_WINDOW, NO_BIAS, NO_WINDOW};
 use crate::family::{Dialect, Family, Part, cell};
 use crate::names::{
     GGUF_BIASES, GGUF_CELLS, GGUF_DIMS, GGUF_PRE_NORMS, GGUF_TRUNK, HF_ATTENTION, HF_ATTENTION_BIASES, HF_DIMS,
@@ -50,6 +53,25 @@ pub(super) static FAMILY: Family = Family {
         ],
         others: &[HF_TRUNK, HF_PRE_NORMS, HF_ATTENTION_BIASES],
         root: HF_HEADS,
+        arithmetic: Arithmetic {
+            epsilon: &[Key("rms_norm_eps"), Value(1e-5)],
+            biases: &[(ALL, NO_BIAS)],
+            window: HF_WINDOW,
+            rope: Some(RopeFrom {
+                share: &[Key("partial_rotary_factor")],
+                original_context: &[Key("original_max_position_embeddings"), Value(4096.0)],
+                yarn_is_longrope: true,
+                ..HF_ROPE
+            }),
+            neutral: &[
+                ("attention_bias", Neutral::Bool(false)),
+                ("full_attn_mod", Neutral::Number(1.0)),
+                ("interpolate_factor", Neutral::Number(1.0)),
+                ("lm_head_bias", Neutral::Bool(false)),
+                ("mlp_bias", Neutral::Bool(false)),
+            ],
+            ..HF_ARITHMETIC
+        },
     },
     gguf: Dialect {
         prefixes: &[""],
@@ -68,5 +90,9 @@ pub(super) static FAMILY: Family = Family {
         ],
         others: &[GGUF_TRUNK, GGUF_PRE_NORMS, GGUF_BIASES],
         root: &[],
+        arithmetic: Arithmetic {
+            window: WindowFrom { size: &[Key("attention.sliding_window")], ..NO_WINDOW },
+            ..GGUF_ARITHMETIC
+        },
     },
 };

@@ -13,7 +13,10 @@
 //! ## Source
 //! transformers `models/qwen2`; llama.cpp `conversion/qwen.py`.
 
-use crate::family::{Dialect, Family, OtherRule, Role, other};
+use crate::architecture::rules::NumberFrom::{Key, Value};
+use crate::architecture::rules::{Arithmetic, LayersFrom, Switch, WindowFrom};
+use crate::architecture::usual::{BIASED, GGUF_ARITHMETIC, HF_ARITHMETIC, MLP, NO_BIAS, O, QKV, WINDOWED_BY_NAME};
+use crate::family::{Dialect, DimFrom, DimKeys, Family, OtherRule, Role, other};
 use crate::names::{
     GGUF_BIASES, GGUF_CELLS, GGUF_DIMS, GGUF_PRE_NORMS, GGUF_TRUNK, HF_CELLS, HF_DIMS, HF_HEADS, HF_PRE_NORMS,
     HF_PREFIXES, HF_TRUNK,
@@ -36,10 +39,26 @@ pub(super) static FAMILY: Family = Family {
     missing: &[],
     hugging_face: Dialect {
         prefixes: HF_PREFIXES,
-        dims: HF_DIMS,
+        dims: DimKeys {
+            kv_heads: &[
+                DimFrom::Key("num_key_value_heads"),
+                DimFrom::ValueIfAbsent("num_key_value_heads", 32),
+                DimFrom::Heads,
+            ],
+            ..HF_DIMS
+        },
         cells: HF_CELLS,
         others: &[HF_TRUNK, HF_PRE_NORMS, BIASES],
         root: HF_HEADS,
+        arithmetic: Arithmetic {
+            biases: &[(QKV, BIASED), (O, NO_BIAS), (MLP, NO_BIAS)],
+            window: WindowFrom {
+                switch: Switch::Key("use_sliding_window", false),
+                size: &[Key("sliding_window"), Value(4096.0)],
+                layers: &[WINDOWED_BY_NAME, LayersFrom::From(Key("max_window_layers")), LayersFrom::From(Value(28.0))],
+            },
+            ..HF_ARITHMETIC
+        },
     },
     gguf: Dialect {
         prefixes: &[""],
@@ -47,5 +66,6 @@ pub(super) static FAMILY: Family = Family {
         cells: GGUF_CELLS,
         others: &[GGUF_TRUNK, GGUF_PRE_NORMS, GGUF_BIASES],
         root: &[],
+        arithmetic: GGUF_ARITHMETIC,
     },
 };

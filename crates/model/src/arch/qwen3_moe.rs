@@ -20,8 +20,11 @@
 
 use tomo_map::Component::{MlpDown, MlpGate, MlpUp};
 
-use crate::family::DimFrom::Key;
-use crate::family::{Dialect, DimKeys, Family, OtherRule, Part, Role, cell, optional};
+use crate::architecture::Span;
+use crate::architecture::rules::NumberFrom::{Key, Value};
+use crate::architecture::rules::{Arithmetic, Presence, Switch, WindowFrom};
+use crate::architecture::usual::{GGUF_ARITHMETIC, HF_ARITHMETIC, HF_WINDOW};
+use crate::family::{Dialect, DimFrom, DimKeys, Family, OtherRule, Part, Role, cell, optional};
 use crate::names::{
     GGUF_BIASES, GGUF_CELLS, GGUF_EXPERT_CELLS, GGUF_EXPERT_DIMS, GGUF_PRE_NORMS, GGUF_QK_NORMS, GGUF_ROUTER,
     GGUF_TRUNK, HF_ATTENTION, HF_ATTENTION_BIASES, HF_CELLS, HF_DIMS, HF_HEADS, HF_PRE_NORMS, HF_PREFIXES, HF_QK_NORMS,
@@ -29,8 +32,9 @@ use crate::names::{
 };
 
 const DIMS: DimKeys = DimKeys {
-    experts: &[Key("num_experts"), Key("num_local_experts")],
-    expert_ffn: &[Key("moe_intermediate_size")],
+    kv_heads: &[DimFrom::Key("num_key_value_heads"), DimFrom::ValueIfAbsent("num_key_value_heads", 4), DimFrom::Heads],
+    experts: &[DimFrom::Key("num_experts"), DimFrom::Key("num_local_experts")],
+    expert_ffn: &[DimFrom::Key("moe_intermediate_size")],
     ..HF_DIMS
 };
 
@@ -65,6 +69,17 @@ pub(super) static FAMILY: Family = Family {
         ],
         others: &[HF_TRUNK, HF_PRE_NORMS, HF_QK_NORMS, HF_ATTENTION_BIASES, ROUTER, SHARED_EXPERTS],
         root: HF_HEADS,
+        arithmetic: Arithmetic {
+            head_norms: Some((Span::Head, Presence::As(Switch::Always(true)))),
+            window: WindowFrom {
+                switch: Switch::Key("use_sliding_window", false),
+                size: &[Key("sliding_window"), Value(4096.0)],
+                ..HF_WINDOW
+            },
+            experts: Some((&[Key("num_experts_per_tok"), Value(8.0)], Switch::Key("norm_topk_prob", false))),
+            harmless: &["decoder_sparse_step", "max_window_layers", "mlp_only_layers"],
+            ..HF_ARITHMETIC
+        },
     },
     gguf: Dialect {
         prefixes: &[""],
@@ -83,5 +98,10 @@ pub(super) static FAMILY: Family = Family {
         ],
         others: &[GGUF_TRUNK, GGUF_PRE_NORMS, GGUF_QK_NORMS, GGUF_BIASES, GGUF_ROUTER, SHARED_EXPERTS],
         root: &[],
+        arithmetic: Arithmetic {
+            head_norms: Some((Span::Head, Presence::As(Switch::Always(true)))),
+            experts: Some((&[Key("expert_used_count")], Switch::Key("expert_weights_norm", true))),
+            ..GGUF_ARITHMETIC
+        },
     },
 };

@@ -12,7 +12,13 @@
 //! ## Source
 //! transformers `models/smollm3`; llama.cpp `conversion/smollm.py` (a subclass of `LlamaModel`).
 
-use crate::family::{Dialect, Family};
+use crate::architecture::rules::NumberFrom::{Key, Value};
+use crate::architecture::rules::{Arithmetic, LayersFrom, RopeFrom, Switch, WindowFrom};
+use crate::architecture::usual::{
+    ATTENTION, ATTENTION_BIAS, GGUF_ARITHMETIC, GGUF_ROPE, HF_ARITHMETIC, HF_ROPE, HF_WINDOW, MLP, MLP_BIAS,
+    WINDOWED_BY_NAME,
+};
+use crate::family::{Dialect, DimFrom, DimKeys, Family};
 use crate::names::{
     GGUF_BIASES, GGUF_DIMS, GGUF_PAIRED_CELLS, GGUF_PRE_NORMS, GGUF_TRUNK, HF_ATTENTION_BIASES, HF_CELLS, HF_DIMS,
     HF_HEADS, HF_MLP_BIASES, HF_PRE_NORMS, HF_PREFIXES, HF_TRUNK,
@@ -29,10 +35,37 @@ pub(super) static FAMILY: Family = Family {
     missing: &[],
     hugging_face: Dialect {
         prefixes: HF_PREFIXES,
-        dims: HF_DIMS,
+        dims: DimKeys {
+            kv_heads: &[
+                DimFrom::Key("num_key_value_heads"),
+                DimFrom::ValueIfAbsent("num_key_value_heads", 4),
+                DimFrom::Heads,
+            ],
+            ..HF_DIMS
+        },
         cells: HF_CELLS,
         others: &[HF_TRUNK, HF_PRE_NORMS, HF_ATTENTION_BIASES, HF_MLP_BIASES],
         root: HF_HEADS,
+        arithmetic: Arithmetic {
+            biases: &[(ATTENTION, ATTENTION_BIAS), (MLP, MLP_BIAS)],
+            window: WindowFrom {
+                switch: Switch::Key("use_sliding_window", false),
+                layers: &[WINDOWED_BY_NAME, LayersFrom::Unrotated],
+                ..HF_WINDOW
+            },
+            rope: Some(RopeFrom {
+                theta: &[Key("rope_theta"), Value(2e6)],
+                layers: &[
+                    LayersFrom::Flags("no_rope_layers"),
+                    LayersFrom::AllButEvery(Key("no_rope_layer_interval")),
+                    LayersFrom::AllButEvery(Value(4.0)),
+                ],
+                ..HF_ROPE
+            }),
+            tied: Switch::Key("tie_word_embeddings", true),
+            harmless: &["max_window_layers"],
+            ..HF_ARITHMETIC
+        },
     },
     gguf: Dialect {
         prefixes: &[""],
@@ -40,5 +73,9 @@ pub(super) static FAMILY: Family = Family {
         cells: GGUF_PAIRED_CELLS,
         others: &[GGUF_TRUNK, GGUF_PRE_NORMS, GGUF_BIASES],
         root: &[],
+        arithmetic: Arithmetic {
+            rope: Some(RopeFrom { layers: &[LayersFrom::AllButEvery(Value(4.0))], ..GGUF_ROPE }),
+            ..GGUF_ARITHMETIC
+        },
     },
 };

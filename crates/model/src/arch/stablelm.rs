@@ -13,29 +13,35 @@
 //! ## Source
 //! transformers `models/stablelm`; llama.cpp `conversion/stablelm.py`.
 
-use crate::family::{Dialect, Family, OtherRule, Role, optional, other};
+use crate::architecture::rules::NumberFrom::{Key, KeyOfType, Value};
+use crate::architecture::rules::{Arithmetic, Presence, RopeFrom, Switch, WiringFrom};
+use crate::architecture::usual::{
+    GGUF_ARITHMETIC, GGUF_LAYER_NORM_EPSILON, HF_ARITHMETIC, HF_ROPE, MLP, NO_BIAS, O, QKV,
+};
+use crate::architecture::{NormKind, Span, Wiring};
+use crate::family::{Dialect, DimFrom, DimKeys, Family, NormPlace, OtherRule, norm, optional_norm};
 use crate::names::{
     GGUF_BIASES, GGUF_CELLS, GGUF_DIMS, GGUF_TRUNK, HF_ATTENTION_BIASES, HF_CELLS, HF_DIMS, HF_HEADS, HF_PREFIXES,
     HF_TRUNK,
 };
 
 const NORMS: &[OtherRule] = &[
-    other(Role::Norm, "norm.bias"),
-    other(Role::Norm, "layers.{}.input_layernorm.weight"),
-    other(Role::Norm, "layers.{}.input_layernorm.bias"),
-    optional(Role::Norm, "layers.{}.post_attention_layernorm.weight"),
-    optional(Role::Norm, "layers.{}.post_attention_layernorm.bias"),
-    optional(Role::Norm, "layers.{}.self_attn.q_layernorm.norms.{*}.weight"),
-    optional(Role::Norm, "layers.{}.self_attn.k_layernorm.norms.{*}.weight"),
+    norm(NormPlace::Final, "norm.bias"),
+    norm(NormPlace::AttentionIn, "layers.{}.input_layernorm.weight"),
+    norm(NormPlace::AttentionIn, "layers.{}.input_layernorm.bias"),
+    optional_norm(NormPlace::MlpIn, "layers.{}.post_attention_layernorm.weight"),
+    optional_norm(NormPlace::MlpIn, "layers.{}.post_attention_layernorm.bias"),
+    optional_norm(NormPlace::Query, "layers.{}.self_attn.q_layernorm.norms.{*}.weight"),
+    optional_norm(NormPlace::Key, "layers.{}.self_attn.k_layernorm.norms.{*}.weight"),
 ];
 
 const GGUF_NORMS: &[OtherRule] = &[
-    other(Role::Norm, "blk.{}.attn_norm.weight"),
-    other(Role::Norm, "blk.{}.attn_norm.bias"),
-    optional(Role::Norm, "blk.{}.ffn_norm.weight"),
-    optional(Role::Norm, "blk.{}.ffn_norm.bias"),
-    optional(Role::Norm, "blk.{}.attn_q_norm.weight"),
-    optional(Role::Norm, "blk.{}.attn_k_norm.weight"),
+    norm(NormPlace::AttentionIn, "blk.{}.attn_norm.weight"),
+    norm(NormPlace::AttentionIn, "blk.{}.attn_norm.bias"),
+    optional_norm(NormPlace::MlpIn, "blk.{}.ffn_norm.weight"),
+    optional_norm(NormPlace::MlpIn, "blk.{}.ffn_norm.bias"),
+    optional_norm(NormPlace::Query, "blk.{}.attn_q_norm.weight"),
+    optional_norm(NormPlace::Key, "blk.{}.attn_k_norm.weight"),
 ];
 
 pub(super) static FAMILY: Family = Family {
@@ -49,10 +55,29 @@ pub(super) static FAMILY: Family = Family {
     missing: &[],
     hugging_face: Dialect {
         prefixes: HF_PREFIXES,
-        dims: HF_DIMS,
+        dims: DimKeys {
+            kv_heads: &[
+                DimFrom::Key("num_key_value_heads"),
+                DimFrom::ValueIfAbsent("num_key_value_heads", 32),
+                DimFrom::Heads,
+            ],
+            ..HF_DIMS
+        },
         cells: HF_CELLS,
         others: &[HF_TRUNK, NORMS, HF_ATTENTION_BIASES],
         root: HF_HEADS,
+        arithmetic: Arithmetic {
+            norm: NormKind::Layer,
+            epsilon: &[Key("layer_norm_eps"), KeyOfType("stablelm_epoch", "norm_eps"), Value(1e-5)],
+            wiring: WiringFrom::Switch(Switch::Key("use_parallel_residual", false), Wiring::ParallelSharedNorm),
+            biases: &[(QKV, Presence::As(Switch::Key("use_qkv_bias", false))), (O, NO_BIAS), (MLP, NO_BIAS)],
+            head_norms: Some((Span::Head, Presence::As(Switch::Key("qk_layernorm", false)))),
+            rope: Some(RopeFrom {
+                share: &[Key("partial_rotary_factor"), KeyOfType("stablelm_epoch", "rope_pct"), Value(0.25)],
+                ..HF_ROPE
+            }),
+            ..HF_ARITHMETIC
+        },
     },
     gguf: Dialect {
         prefixes: &[""],
@@ -60,5 +85,13 @@ pub(super) static FAMILY: Family = Family {
         cells: GGUF_CELLS,
         others: &[GGUF_TRUNK, GGUF_NORMS, GGUF_BIASES],
         root: &[],
+        arithmetic: Arithmetic {
+            norm: NormKind::Layer,
+            epsilon: GGUF_LAYER_NORM_EPSILON,
+            wiring: WiringFrom::Norms,
+            head_norms: Some((Span::Head, Presence::Stored)),
+            harmless: &["use_parallel_residual"],
+            ..GGUF_ARITHMETIC
+        },
     },
 };

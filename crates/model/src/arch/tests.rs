@@ -64,7 +64,7 @@ fn every_component_is_placed_or_missing_with_a_reason() {
 fn patterns_have_the_placeholders_they_need() {
     let layers = |pattern: &str| pattern.matches("{}").count();
     for family in FAMILIES {
-        for Dialect { cells, others, root, prefixes, dims } in [&family.hugging_face, &family.gguf] {
+        for Dialect { cells, others, root, prefixes, dims, .. } in [&family.hugging_face, &family.gguf] {
             assert!(!prefixes.is_empty(), "{}", family.id);
             for rule in *cells {
                 assert_eq!(layers(rule.tensor), 1, "{} {}", family.id, rule.tensor);

@@ -3,9 +3,21 @@
 //! One layout for all families. A family's file says where each value is written; what comes out here has no keys and no
 //! dialects left, only numbers and names of tensors.
 
+mod biases;
+mod keys;
+mod layers;
+mod object;
+mod resolve;
 mod rope;
+pub mod rules;
+mod scaling;
+mod scaling_gguf;
+mod settings;
+mod tensors;
+pub(crate) mod usual;
 
-pub use rope::Rope;
+pub(crate) use resolve::resolve;
+pub use rope::{LongRope, Rope};
 
 /// How a model computes, with every switch of its config settled.
 #[derive(Clone, PartialEq, Debug)]

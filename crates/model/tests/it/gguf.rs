@@ -36,11 +36,10 @@ fn converted(fixture: &Fixture, arch: &str, name: &str) -> (Vec<u64>, Vec<f32>) 
     let tensor = &fixture.tensors[name];
     let rows = tensor.0[0] as usize;
     let heads = |key| fixture.dim(key).unwrap() as usize;
+    let pairs = fixture.record["gguf_pairs"].as_bool().unwrap();
     match arch {
-        "llama" | "granite" | "smollm3" if name.contains("q_proj.") => reorder(tensor, &paired(rows, heads("heads"))),
-        "llama" | "granite" | "smollm3" if name.contains("k_proj.") => {
-            reorder(tensor, &paired(rows, heads("kv_heads")))
-        }
+        _ if pairs && name.contains("q_proj.") => reorder(tensor, &paired(rows, heads("heads"))),
+        _ if pairs && name.contains("k_proj.") => reorder(tensor, &paired(rows, heads("kv_heads"))),
         "gpt2" if [".c_attn.weight", ".c_proj.weight", ".c_fc.weight"].iter().any(|s| name.ends_with(s)) => {
             transposed(tensor)
         }
@@ -63,7 +62,7 @@ fn expert_of(name: &str) -> Option<(String, usize)> {
     Some((format!("blk.{layer}.ffn_{part}"), expert.parse().ok()?))
 }
 
-fn tensors_of(fixture: &Fixture, arch: &str, stack: bool) -> Tensors {
+pub(crate) fn tensors_of(fixture: &Fixture, arch: &str, stack: bool) -> Tensors {
     let mut out = Tensors::new();
     let mut experts = BTreeMap::<String, BTreeMap<usize, (Vec<u64>, Vec<f32>)>>::new();
     let mut norms_of_heads = BTreeMap::<String, Vec<f32>>::new();
@@ -92,7 +91,7 @@ fn tensors_of(fixture: &Fixture, arch: &str, stack: bool) -> Tensors {
     out
 }
 
-fn metadata_of(fixture: &Fixture, arch: &str) -> BTreeMap<String, MetaValue> {
+pub(crate) fn metadata_of(fixture: &Fixture, arch: &str) -> BTreeMap<String, MetaValue> {
     let mut out = BTreeMap::from([("general.architecture".to_owned(), MetaValue::Text(arch.to_owned()))]);
     let keys = [
         ("block_count", "layers"),

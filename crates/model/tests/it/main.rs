@@ -3,10 +3,16 @@
 // The lint settings know test functions, not the functions those share.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod architecture;
+mod architecture_gguf;
+mod architecture_refusals;
+mod architecture_rope;
 mod families;
 mod files;
 mod gguf;
 mod loading;
 mod overrides;
+mod parity;
+mod recorder;
 mod refusals;
 mod source;

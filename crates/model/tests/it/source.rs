@@ -179,7 +179,7 @@ fn json(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
-fn read_safetensors(path: &Path) -> Tensors {
+pub(crate) fn read_safetensors(path: &Path) -> Tensors {
     let bytes = std::fs::read(path).unwrap();
     let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let mut out = Tensors::new();

@@ -1,1 +1,9 @@
-//! Tests of the crate.
+//! Tests of the crate as its users see it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test reports failure")]
+
+mod fixture;
+mod real_models;
+mod texts;
+mod tokens;
+mod windows;

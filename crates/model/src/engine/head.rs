@@ -1,0 +1,122 @@
+//! From the residual stream to logits, tile by tile of the vocabulary: logits are never held whole.
+
+use super::error::EngineError;
+use super::ops::{CrossEntropy, linear, scale};
+use super::tap::Rows;
+use super::weights::{check_finite, load_vector};
+use crate::architecture::Head;
+use crate::error::quoted;
+use crate::model::Model;
+
+/// Vocabulary entries per tile: tiles this wide keep the product efficient and the decoded rows small.
+pub(crate) const TILE: usize = 4096;
+/// Tokens whose logits are in memory at a time.
+pub(crate) const CHUNK: usize = 512;
+
+/// The head's weights, decoded or to be decoded.
+pub(crate) enum HeadWeights {
+    /// `[V, D]`.
+    Resident(Vec<f32>),
+    /// Decoded tile by tile.
+    Streamed,
+}
+
+/// The head of a model.
+pub(crate) struct HeadRun<'a> {
+    pub(crate) model: &'a Model,
+    pub(crate) spec: &'a Head,
+    pub(crate) weights: &'a HeadWeights,
+    pub(crate) hidden: usize,
+    pub(crate) vocab: usize,
+}
+
+/// Logits of some tokens over some of the vocabulary.
+pub(crate) struct Tile<'a> {
+    /// First token.
+    pub(crate) token: usize,
+    /// First vocabulary entry.
+    pub(crate) first: usize,
+    /// Vocabulary entries.
+    pub(crate) width: usize,
+    /// `[tokens, width]`.
+    pub(crate) logits: &'a [f32],
+}
+
+impl HeadRun<'_> {
+    /// Decodes rows `first..first + out.len() / D` of the head.
+    pub(crate) fn decode(&self, first: usize, out: &mut [f32]) -> Result<(), EngineError> {
+        let start = (first * self.hidden) as u64;
+        let range = start..start + out.len() as u64;
+        self.model.source().decode(&self.spec.tensor, range.clone(), out)?;
+        self.model.source().release(&self.spec.tensor, range);
+        check_finite(out, &self.spec.tensor, |at| {
+            format!("row {}, column {}", first + at / self.hidden, at % self.hidden)
+        })
+    }
+
+    /// The head's weights, whole.
+    pub(crate) fn load(&self) -> Result<HeadWeights, EngineError> {
+        let mut all = vec![0.0; self.vocab * self.hidden];
+        for (tile, rows) in all.chunks_mut(TILE * self.hidden).enumerate() {
+            self.decode(tile * TILE, rows)?;
+        }
+        Ok(HeadWeights::Resident(all))
+    }
+
+    /// Computes the logits of `hidden` (`[N, D]`) and hands them over tile by tile: all tokens of the first tile of the
+    /// vocabulary, then of the next.
+    pub(crate) fn run(&self, hidden: &[f32], mut take: impl FnMut(Tile<'_>)) -> Result<(), EngineError> {
+        let width = |first: usize| TILE.min(self.vocab - first);
+        let bias = match &self.spec.bias {
+            None => None,
+            Some(name) => Some(load_vector(self.model, name, "the bias of the head", &[self.vocab])?),
+        };
+        let mut decoded = Vec::new();
+        let mut logits = vec![0.0; TILE.min(self.vocab) * CHUNK];
+        for first in (0..self.vocab).step_by(TILE) {
+            let width = width(first);
+            let weights = match self.weights {
+                HeadWeights::Resident(all) => &all[first * self.hidden..(first + width) * self.hidden],
+                HeadWeights::Streamed => {
+                    decoded.resize(width * self.hidden, 0.0);
+                    self.decode(first, &mut decoded)?;
+                    &decoded
+                }
+            };
+            let bias = bias.as_ref().map(|b| &b[first..first + width]);
+            for (chunk, rows) in hidden.chunks(CHUNK * self.hidden).enumerate() {
+                let rows = Rows::dense(rows, self.hidden);
+                let logits = &mut logits[..rows.len() * width];
+                linear(rows, weights, bias, logits);
+                scale(logits, self.spec.scale);
+                if let Some(cap) = self.spec.softcap {
+                    super::ops::softcap(logits, cap);
+                }
+                take(Tile { token: chunk * CHUNK, first, width, logits });
+            }
+        }
+        Ok(())
+    }
+
+    /// Negative log likelihood in nats of `targets`, one per row of `hidden`.
+    pub(crate) fn losses(&self, hidden: &[f32], targets: impl Iterator<Item = u32>) -> Result<Vec<f64>, EngineError> {
+        let mut loss = CrossEntropy::new(targets);
+        self.run(hidden, |tile| loss.tile(tile.token, tile.first, tile.width, tile.logits))?;
+        Ok(loss.finish())
+    }
+
+    /// The head is `[V, D]`.
+    pub(crate) fn check(&self) -> Result<(), EngineError> {
+        let tensor = self.model.source().tensor(&self.spec.tensor);
+        let shape = tensor.map(|t| t.shape.clone()).unwrap_or_default();
+        if shape == [self.vocab as u64, self.hidden as u64] {
+            return Ok(());
+        }
+        Err(EngineError::Size {
+            what: "the output head".to_owned(),
+            tensor: quoted(&self.spec.tensor),
+            expected: format!("{} x {}", self.vocab, self.hidden),
+            found: format!("{shape:?}"),
+        })
+    }
+}

@@ -1,0 +1,37 @@
+//! The arithmetic of a block over plain row-major f32: matrix products by faer, everything around them here.
+//!
+//! Each operation is a function of slices; work is split over rows with rayon in the pool that the caller runs in.
+
+mod activation;
+mod attention;
+mod cross_entropy;
+mod linear;
+mod math;
+mod norm;
+mod rotary;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use activation::{activate, gate};
+pub(crate) use attention::{Heads, attention};
+pub(crate) use cross_entropy::CrossEntropy;
+pub(crate) use linear::{add, clamp, linear, scale, softcap};
+pub(crate) use norm::{NormWeights, normalise, normalise_heads};
+pub(crate) use rotary::{RotaryTable, rotate};
+
+/// A block of columns inside wider rows: `count` groups of `width` columns, the first at `first`, in rows that are
+/// `stride` apart. Queries inside `[q | k | v]`, say.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Columns {
+    pub(crate) stride: usize,
+    pub(crate) first: usize,
+    pub(crate) count: usize,
+    pub(crate) width: usize,
+}
+
+impl Columns {
+    /// Columns from first to last.
+    pub(crate) fn range(self) -> std::ops::Range<usize> {
+        self.first..self.first + self.count * self.width
+    }
+}

@@ -1,0 +1,150 @@
+//! How fast, against this machine's limit. By hand and in release:
+//! `cargo test --release -p tomo-model --lib bench -- --ignored --nocapture`.
+#![allow(clippy::print_stdout)]
+
+use std::time::Instant;
+
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
+
+use super::noise;
+use crate::architecture::{Activation, NormKind};
+use crate::engine::Rows;
+use crate::engine::ops::{
+    Columns, CrossEntropy, Heads, NormWeights, activate, add, attention, gate, linear, normalise, rotate,
+};
+
+/// Seconds of the fastest of so many runs.
+fn fastest(runs: usize, mut work: impl FnMut()) -> f64 {
+    let time = |_| {
+        let start = Instant::now();
+        work();
+        start.elapsed().as_secs_f64()
+    };
+    (0..=runs).map(time).fold(f64::INFINITY, f64::min)
+}
+
+/// GFLOP/s of faer on a square matrix: what counts as the limit.
+fn limit(size: usize) -> f64 {
+    let (a, b, mut c) = (noise(1, size * size, 1.0), noise(2, size * size, 1.0), vec![0.0; size * size]);
+    let par = if rayon::current_num_threads() == 1 { Par::Seq } else { Par::rayon(0) };
+    let time = fastest(10, || {
+        let a = MatRef::from_row_major_slice(&a, size, size);
+        let b = MatRef::from_row_major_slice(&b, size, size);
+        let c = MatMut::from_row_major_slice_mut(&mut c, size, size);
+        matmul(c, Accum::Replace, a, b.transpose(), 1.0_f32, par);
+    });
+    2.0 * (size as f64).powi(3) / time / 1e9
+}
+
+fn products(limit: f64) {
+    for (tokens, inputs, outputs) in [
+        (2048, 576, 960),
+        (2048, 576, 576),
+        (2048, 576, 3072),
+        (2048, 1536, 576),
+        (2048, 576, 8192),
+        (1024, 576, 960),
+        (1024, 576, 3072),
+        (1024, 1536, 576),
+        (512, 576, 960),
+        (1024, 1536, 2048),
+        (1024, 1536, 17920),
+        (1024, 8960, 1536),
+        (64, 576, 3072),
+        (1, 576, 3072),
+    ] {
+        let (x, w) = (noise(1, tokens * inputs, 1.0), noise(2, inputs * outputs, 1.0));
+        let mut out = vec![0.0; tokens * outputs];
+        let work = 2.0 * (tokens * inputs * outputs) as f64 / 1e9;
+        let runs = ((40.0 / work) as usize).clamp(10, 300);
+        let rate = work / fastest(runs, || linear(Rows::dense(&x, inputs), &w, None, &mut out));
+        println!("linear {tokens} x {inputs} -> {outputs}: {rate:.0} GFLOP/s, {:.0} %", 100.0 * rate / limit);
+    }
+}
+
+fn attentions(limit: f64) {
+    let smol = Heads { heads: 9, kv_heads: 3, head_dim: 64, scale: 0.125, softcap: None, window: None };
+    let qwen = Heads { heads: 12, kv_heads: 2, head_dim: 128, ..smol };
+    let single = Heads { heads: 8, kv_heads: 8, ..smol };
+    for (shape, tokens) in [
+        (smol, 512),
+        (smol, 2048),
+        (smol, 8192),
+        (Heads { softcap: Some(50.0), ..smol }, 512),
+        (Heads { window: Some(128), ..smol }, 2048),
+        (qwen, 512),
+        (single, 512),
+    ] {
+        let Heads { heads, kv_heads, head_dim, window, .. } = shape;
+        let stride = (heads + 2 * kv_heads) * head_dim;
+        let values = noise(1, tokens * stride, 1.0);
+        let part = |first, count| Rows::columns(&values, stride, first * head_dim, count * head_dim);
+        let (q, k, v) = (part(0, heads), part(heads, kv_heads), part(heads + kv_heads, kv_heads));
+        let mut out = vec![0.0; tokens * heads * head_dim];
+        let seen: usize = (1..=tokens).map(|t| t.min(window.unwrap_or(t))).sum();
+        let work = 4.0 * (seen * heads * head_dim) as f64 / 1e9;
+        let time = fastest(((10.0 / work) as usize).clamp(5, 200), || attention(shape, q, k, v, &mut out));
+        let rate = work / time;
+        println!(
+            "attention {tokens}, {heads}/{kv_heads} heads of {head_dim}, window {window:?}, cap {:?}: {:.2} ms, {rate:.0} GFLOP/s, {:.0} %",
+            shape.softcap,
+            1e3 * time,
+            100.0 * rate / limit
+        );
+    }
+}
+
+/// `name`, values touched, work.
+fn sweep(name: &str, values: usize, work: impl FnMut()) {
+    let time = fastest(60, work);
+    let (each, rate) = (1e9 * time / values as f64, 4.0 * values as f64 / time / 1e9);
+    println!("{name}: {:.2} ms, {each:.2} ns per value, {rate:.1} GB/s", 1e3 * time);
+}
+
+fn sweeps() {
+    let (tokens, hidden, width) = (2048, 576, 1536);
+    let x = noise(1, tokens * hidden, 2.0);
+    let mut out = vec![0.0; x.len()];
+    sweep("add 2048 x 576", 3 * x.len(), || add(&mut out, &x));
+    let norm = NormWeights { kind: NormKind::Rms, epsilon: 1e-5, weight: noise(2, hidden, 1.0), bias: None };
+    sweep("rms 2048 x 576", 2 * x.len(), || normalise(&x, &norm, &mut out));
+    let norm = NormWeights { kind: NormKind::Layer, bias: Some(noise(3, hidden, 1.0)), ..norm };
+    sweep("layer norm 2048 x 576", 2 * x.len(), || normalise(&x, &norm, &mut out));
+    let wide = noise(4, tokens * 2 * width, 4.0);
+    let mut gated = vec![0.0; tokens * width];
+    for activation in [Activation::Silu, Activation::Gelu, Activation::GeluTanh, Activation::Relu] {
+        sweep(&format!("gate {activation:?} 2048 x 1536"), 3 * gated.len(), || {
+            gate(&wide, activation, width, &mut gated)
+        });
+    }
+    sweep("activate Gelu", 2 * gated.len(), || activate(&wide[..tokens * width], Activation::Gelu, &mut gated));
+    let vocab = 8192;
+    let logits = noise(5, 1024 * vocab, 8.0);
+    sweep("cross entropy 1024 x 8192", logits.len(), || {
+        let mut loss = CrossEntropy::new((0..1024).map(|t| t * 7));
+        loss.tile(0, 0, vocab, &logits);
+    });
+    let mut heads = noise(6, 2048 * 960, 1.0);
+    let table = super::rows::table(64, 512);
+    let columns = Columns { stride: 960, first: 0, count: 12, width: 64 };
+    sweep("rotate 2048 x 12 x 64", 2 * 2048 * 768, || {
+        for sequence in heads.chunks_mut(512 * 960) {
+            rotate(sequence, columns, &table);
+        }
+    });
+}
+
+#[test]
+#[ignore = "takes a minute and wants a quiet machine"]
+fn bench() {
+    for threads in [1, 2] {
+        super::on_threads(threads, || {
+            let limit = [1024, 2048].map(limit).into_iter().fold(0.0, f64::max);
+            println!("{threads} threads, limit {limit:.0} GFLOP/s");
+            products(limit);
+            attentions(limit);
+            sweeps();
+        });
+    }
+}

@@ -1,0 +1,99 @@
+use super::{bits, distance, noise, on_threads, plain};
+use crate::engine::Rows;
+use crate::engine::ops::{add, clamp, linear, scale};
+
+/// Rows, inputs, outputs: one row and two, more than a tile, no multiple of any tile or register.
+const SHAPES: [(usize, usize, usize); 9] = [
+    (1, 64, 96),
+    (2, 3, 1),
+    (3, 576, 97),
+    (5, 1, 7),
+    (67, 100, 960),
+    (513, 33, 193),
+    (515, 20, 5),
+    (40, 1100, 130),
+    (1, 1, 1),
+];
+
+#[test]
+fn a_product_is_what_f64_gives() {
+    for (tokens, inputs, outputs) in SHAPES {
+        let (x, w) = (noise(1, tokens * inputs, 1.0), noise(2, outputs * inputs, 1.0));
+        let bias = noise(3, outputs, 4.0);
+        for bias in [None, Some(bias.as_slice())] {
+            let mut out = vec![f32::NAN; tokens * outputs];
+            linear(Rows::dense(&x, inputs), &w, bias, &mut out);
+            let far = distance(&out, &plain::linear(Rows::dense(&x, inputs), &w, bias));
+            assert!(far < 2e-6, "{tokens} x {inputs} -> {outputs}: {far:e}");
+        }
+    }
+}
+
+#[test]
+fn rows_inside_wider_rows_are_taken_where_they_are() {
+    let (tokens, inputs, outputs, stride) = (70, 40, 30, 64);
+    let values = noise(1, tokens * stride - 4, 1.0);
+    let w = noise(2, outputs * inputs, 1.0);
+    let x = Rows::columns(&values, stride, 20, inputs);
+    assert_eq!(x.len(), tokens);
+    let (mut strided, mut dense) = (vec![0.0; tokens * outputs], vec![0.0; tokens * outputs]);
+    linear(x, &w, None, &mut strided);
+    linear(Rows::dense(&x.iter().collect::<Vec<_>>().concat(), inputs), &w, None, &mut dense);
+    assert!(bits(&strided) == bits(&dense));
+    assert!(distance(&strided, &plain::linear(x, &w, None)) < 2e-6);
+}
+
+/// Holds where faer has its own kernels: x86-64 with AVX2.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn a_row_has_the_same_bits_in_every_call_and_on_any_number_of_threads() {
+    for (inputs, outputs) in [(576, 960), (1536, 97), (1100, 5), (64, 1), (3, 200), (1, 64), (2, 2), (16, 16)] {
+        let tokens = 1030;
+        let (x, w) = (noise(1, tokens * inputs, 1.0), noise(2, outputs * inputs, 1.0));
+        let mut all = vec![0.0; tokens * outputs];
+        on_threads(2, || linear(Rows::dense(&x, inputs), &w, None, &mut all));
+        for (from, count, threads) in
+            [(0, 1, 1), (5, 2, 3), (6, 3, 1), (100, 17, 2), (3, 64, 1), (0, 513, 2), (1, 1029, 1)]
+        {
+            let mut some = vec![0.0; count * outputs];
+            on_threads(threads, || linear(Rows::dense(&x, inputs).slice(from, count), &w, None, &mut some));
+            let expected = &all[from * outputs..(from + count) * outputs];
+            assert!(bits(&some) == bits(expected), "{count} rows of {inputs} -> {outputs}, {threads} threads");
+        }
+    }
+}
+
+#[test]
+fn a_nan_reaches_every_output_of_its_row_and_no_other_row() {
+    let (tokens, inputs, outputs) = (9, 30, 100);
+    let mut x = noise(1, tokens * inputs, 1.0);
+    x[4 * inputs + 7] = f32::NAN;
+    let mut out = vec![0.0; tokens * outputs];
+    linear(Rows::dense(&x, inputs), &noise(2, outputs * inputs, 1.0), None, &mut out);
+    for (row, out) in out.chunks(outputs).enumerate() {
+        assert!(out.iter().all(|y| y.is_nan() == (row == 4)), "row {row}");
+    }
+}
+
+#[test]
+fn nothing_comes_of_nothing() {
+    let mut out = [7.0_f32; 0];
+    linear(Rows::dense(&[], 5), &[1.0; 10], None, &mut out);
+}
+
+#[test]
+fn sums_multiples_and_limits() {
+    let count = 40_001;
+    let (a, b) = (noise(1, count, 3.0), noise(2, count, 3.0));
+    let mut out = a.clone();
+    add(&mut out, &b);
+    assert!(out.iter().zip(&a).zip(&b).all(|((out, a), b)| out.to_bits() == (a + b).to_bits()));
+    scale(&mut out, 0.25);
+    assert!(out.iter().zip(&a).zip(&b).all(|((out, a), b)| out.to_bits() == ((a + b) * 0.25).to_bits()));
+    let mut out = a.clone();
+    out[9] = f32::NAN;
+    clamp(&mut out, 1.5);
+    assert!(out[9].is_nan());
+    let mut rest = out.iter().zip(&a).enumerate().filter(|(at, _)| *at != 9);
+    assert!(rest.all(|(_, (out, a))| out.abs() == a.abs().min(1.5) && out.signum() == a.signum()));
+}
