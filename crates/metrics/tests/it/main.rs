@@ -4,6 +4,7 @@
 
 mod activations;
 mod conformance;
+mod engine;
 mod imatrix;
 mod linear;
 mod planted;
