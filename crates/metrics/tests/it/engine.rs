@@ -1,5 +1,6 @@
 //! The observers on passes of the engine itself.
 
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -138,7 +139,7 @@ fn smollm2_scores_are_those_of_torch() {
         worst.push((id.to_owned(), deviation));
     }
     for (id, deviation) in &worst {
-        eprintln!("{id:16} {deviation:.1e}");
+        writeln!(std::io::stderr(), "{id:16} {deviation:.1e}").unwrap();
     }
     assert!(worst.iter().all(|(_, deviation)| *deviation < 1e-4), "{worst:?}");
 }
