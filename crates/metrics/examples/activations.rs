@@ -1,81 +1,97 @@
-//! What activation metrics take beside a pass, without the pass: random taps of the sizes that a model has.
+//! What activation metrics add to a pass: the same pass without and with them, in turn.
 //!
-//! `cargo run --release -p tomo-metrics --example activations MODEL [METRICS] [SEQUENCES] [TOKENS]`
+//! `cargo run --release -p tomo-metrics --example activations MODEL [METRICS] [SEQUENCES] [TOKENS] [THREADS] [once]`; `once`
+//! runs one pass, with them (`none` for METRICS: without), and says what memory it took. Tokens are random.
 #![allow(clippy::print_stdout, reason = "a benchmark program talks to its user")]
 
 use std::error::Error;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
-use rayon::prelude::*;
-use tomo_metrics::{Activations, Options, select};
-use tomo_model::engine::{CellWeights, Observer, Port, Rows, Seen, Tap};
+use tomo_metrics::{Activations, Options, Selected, activations_cost, select};
+use tomo_model::engine::{Engine, EngineOptions, Observer, PassProgress, Until};
 use tomo_model::{Model, OpenOptions};
 
-/// Numbers without structure, some of them large.
-fn noise(count: usize) -> Vec<f32> {
-    let mut state = 12345_u32;
-    let mut next = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 8) as f32 / (1 << 24) as f32 - 0.5
-    };
-    (0..count).map(|i| (next() + next() + next()) * (1.0 + (i % 7) as f32)).collect()
+const REPEATS: usize = 3;
+
+struct Unwatched;
+
+impl PassProgress for Unwatched {
+    fn start(&self, _: usize) {}
+    fn step(&self, _: u32) {}
+    fn is_cancelled(&self) -> bool {
+        false
+    }
+}
+
+/// Processor seconds of this process so far and its peak resident memory in MB, where Linux tells.
+fn used() -> Option<(f64, f64)> {
+    let text = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let mut fields = text.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let (user, system): (f64, f64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let peak: f64 = peak.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some(((user + system) / 100.0, peak / 1000.0))
+}
+
+/// Wall and processor seconds of one pass.
+fn pass(
+    engine: &Engine,
+    sequences: &[Vec<u32>],
+    selected: &[Selected],
+    resident: bool,
+) -> Result<(f64, f64), Box<dyn Error>> {
+    let lengths: Vec<usize> = sequences.iter().map(Vec::len).collect();
+    let (start, before) = (Instant::now(), used().unwrap_or_default());
+    let observer = Activations::new(engine.model(), selected, &Options::default(), &lengths);
+    let observers: &[&dyn Observer] = if observer.is_empty() { &[] } else { &[&observer] };
+    let mut plan = engine.plan(&lengths, observers, 0, Until::Loss)?;
+    plan.resident &= resident;
+    engine.forward(sequences, observers, &plan, Until::Loss, &Unwatched)?;
+    observer.finish();
+    Ok((start.elapsed().as_secs_f64(), used().unwrap_or_default().0 - before.0))
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let path = args.first().ok_or("usage: activations MODEL [METRICS] [SEQUENCES] [TOKENS]")?;
+    let path = args.first().ok_or("usage: activations MODEL [METRICS] [SEQUENCES] [TOKENS] [THREADS] [once]")?;
     let spec = args.get(1).map_or("activations,error@x", String::as_str);
     let number = |at: usize, other: usize| args.get(at).map_or(Ok(other), |text| text.parse::<usize>());
-    let (sequences, tokens) = (number(2, 16)?, number(3, 512)?);
-    let model = Model::open(tomo_checkpoint::open(Path::new(path))?, &OpenOptions::default())?;
-    let lengths = vec![tokens; sequences];
-    let observer = Activations::new(&model, &select(spec)?, &Options::default(), &lengths);
-    let widest = model.cells().iter().map(|c| c.in_features.max(c.out_features)).max().unwrap_or(1) as usize;
-    // Longer than one sequence, so that sequences differ.
-    let values = noise(widest * tokens + 64 * sequences);
-    let hidden = model.dims().hidden.unwrap_or(1) as usize;
-    let (mut seeing, mut weighing) = (Duration::ZERO, Duration::ZERO);
-    let mut weights = Vec::new();
-    for layer in 0..model.grid().layers {
-        let cells: Vec<_> = model.cells().iter().enumerate().filter(|(_, cell)| cell.id.layer == layer).collect();
-        let mut taps: Vec<(Tap, Option<u32>, usize)> = Vec::new();
-        for (_, cell) in &cells {
-            let input = (Tap::Input(Port::of(cell.id.component)), cell.id.expert, cell.in_features as usize);
-            if !taps.contains(&input) {
-                taps.push(input);
-            }
-            taps.push((Tap::Output(cell.id.component), cell.id.expert, cell.out_features as usize));
-        }
-        taps.extend([Tap::AttentionAdd, Tap::MlpAdd, Tap::ResidualOut].map(|tap| (tap, None, hidden)));
-        let start = Instant::now();
-        (0..sequences).into_par_iter().for_each(|sequence| {
-            for (tap, expert, cols) in taps.iter().filter(|(tap, ..)| observer.wants(*tap)) {
-                let rows = Rows::dense(&values[64 * sequence..][..tokens * cols], *cols);
-                let against = Some(Rows::dense(&values[..tokens * cols], *cols));
-                observer.see(&Seen { tap: *tap, layer, expert: *expert, sequence, rows, against, bias: None });
-            }
-        });
-        seeing += start.elapsed();
-        if !observer.wants_weights() {
-            continue;
-        }
-        for (index, cell) in cells {
-            model.load(index, &mut weights)?;
-            let start = Instant::now();
-            observer.weigh(&CellWeights { cell: index, values: &weights, cols: cell.in_features as usize });
-            weighing += start.elapsed();
-        }
+    let (sequences, tokens, threads) = (number(2, 16)?, number(3, 512)?, number(4, 2)?);
+    let model = Arc::new(Model::open(tomo_checkpoint::open(Path::new(path))?, &OpenOptions::default())?);
+    let architecture = model.architecture()?;
+    let vocab = architecture.vocab as u64;
+    let mut state = 1_u64;
+    let mut token = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((state >> 33) % vocab) as u32
+    };
+    let texts: Vec<Vec<u32>> = (0..sequences).map(|_| (0..tokens).map(|_| token()).collect()).collect();
+    let options = EngineOptions { threads: Some(threads), streamed: true, ..EngineOptions::default() };
+    let engine = Engine::new(model.clone(), architecture, options)?;
+    let selected = if spec == "none" { Vec::new() } else { select(spec)? };
+    let cost = activations_cost(&model, &selected, &Options::default(), &vec![tokens; sequences], threads);
+    println!("estimate: {:.2} s on {threads} threads, {:.1} MB", cost.seconds, cost.peak_bytes as f64 / 1e6);
+    if let Some("once") = args.get(5).map(String::as_str) {
+        // Memory is that of a single pass only in a process that runs a single pass.
+        let (wall, processor) = pass(&engine, &texts, &selected, false)?;
+        println!("wall {wall:.2} s, processor {processor:.2} s, peak {:.1} MB", used().unwrap_or_default().1);
+        return Ok(());
     }
-    let start = Instant::now();
-    let columns = observer.finish();
-    println!(
-        "{} metrics, {sequences} x {tokens} tokens, {} threads: seeing {:.3} s, weighing {:.3} s, finishing {:.3} s (wall)",
-        columns.len(),
-        rayon::current_num_threads(),
-        seeing.as_secs_f64(),
-        weighing.as_secs_f64(),
-        start.elapsed().as_secs_f64()
-    );
+    for _ in 0..REPEATS {
+        let without = pass(&engine, &texts, &[], false)?;
+        let with = pass(&engine, &texts, &selected, false)?;
+        println!(
+            "without: wall {:.2} s, processor {:.2} s; with {} metrics: wall {:.2} s, processor {:.2} s; processor +{:.1} %",
+            without.0,
+            without.1,
+            selected.len(),
+            with.0,
+            with.1,
+            100.0 * (with.1 / without.1 - 1.0)
+        );
+    }
     Ok(())
 }

@@ -26,7 +26,7 @@ mod select;
 mod spectrum;
 mod writes;
 
-pub use activations::{Activations, CellFacts, Lanes, Salience, Sums};
+pub use activations::{Activations, CellFacts, Lanes, Salience, Sums, activations_cost};
 pub use catalogue::METRICS;
 pub use cost::{Cost, cost};
 pub use facts::{Facts, Matrix, Moments};

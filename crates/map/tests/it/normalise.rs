@@ -180,6 +180,23 @@ fn ranks_stay_within_the_column_where_only_a_column_may_be_compared() {
     assert_eq!(small(info("s")).default_view("s").unwrap().normalisation, "raw");
 }
 
+/// Numbers that cells share are comparable over the map, and every view says which of them are copies.
+#[test]
+fn shared_numbers_are_said_to_be_shared() {
+    for (scope, distinct, words) in
+        [(Scope::Input, 4, "four distinct columns"), (Scope::Layer, 1, "one number per layer")]
+    {
+        let map = small(with(|i| i.scope = scope));
+        let view = map.default_view("s").unwrap();
+        assert_eq!((view.normalisation, view.across_columns), ("raw", true));
+        assert!(view.notes.len() == 1 && view.notes[0].contains(words), "{:?}", view.notes);
+        assert_eq!(by(&map, "rank").normalisation_title, "percentile rank in the map (0 lowest, 1 highest)");
+        assert_eq!(scope.distinct_columns(), distinct);
+    }
+    assert!(small(info("s")).default_view("s").unwrap().notes.is_empty());
+    assert_eq!((Scope::Map.distinct_columns(), Scope::Column.shared()), (7, None));
+}
+
 #[test]
 fn per_weight_of_a_mixture_is_total_over_total() {
     let up = Component::MlpUp;

@@ -18,6 +18,8 @@ pub(crate) struct Demand {
     pub(crate) weights: bool,
     pub(crate) outliers: bool,
     pub(crate) salience: bool,
+    /// Order statistics of the inputs' columns.
+    pub(crate) input_order: bool,
     /// Formats of errors to weigh.
     pub(crate) errors: usize,
 }
@@ -40,6 +42,7 @@ impl Demand {
                     demand.blocks |= reads.blocks;
                     demand.routing |= reads.routing;
                     demand.weights |= reads.norm;
+                    demand.input_order |= matches!(formula, Formula::Energies { .. });
                     demand.salience |= matches!(formula, Formula::Salience(_));
                     demand.outliers |= reads.outliers;
                 }

@@ -6,6 +6,7 @@
 
 mod cell;
 mod columns;
+mod cost;
 mod demand;
 mod lanes;
 mod layer;
@@ -23,6 +24,7 @@ use tomo_map::{CellId, Column};
 use tomo_model::Model;
 use tomo_model::engine::{CellWeights, Observer, Port, Seen, Tap};
 
+pub use cost::activations_cost;
 pub use lanes::Lanes;
 pub use sums::{CellFacts, Salience, Sums};
 

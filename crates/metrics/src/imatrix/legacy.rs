@@ -61,7 +61,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Imatrix, Error> {
         let calls = cursor.count("calls of an entry")?;
         let values = cursor.count("values of an entry")?;
         let start = cursor.at;
-        let raw = cursor.take(values.checked_mul(4).unwrap_or(usize::MAX), "values of an entry")?;
+        let raw = cursor.take(values.saturating_mul(4), "values of an entry")?;
         let in_sum2 = raw.as_chunks::<4>().0.iter().map(|b| f64::from(f32::from_le_bytes(*b))).collect();
         // As llama.cpp: without calls the values are means already.
         let entry = ImatrixEntry { in_sum2, counts: vec![calls.max(1) as u64], in_sum: None };

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde_json::Value;
 use tomo_map::{Column, Score, Status};
-use tomo_metrics::{Activations, Options, select};
+use tomo_metrics::{Activations, Options, activations_cost, select};
 
 use crate::taps::{PARTS, Part, Played, fixtures, name};
 
@@ -224,4 +224,38 @@ fn idle_experts_have_reasons() {
             }
         }
     }
+}
+
+#[test]
+fn estimates_grow_with_the_work() {
+    let played = Played::new("llama", &[]);
+    let of =
+        |spec: &str, lengths: &[usize]| activations_cost(&played.model, &select(spec).unwrap(), &options(), lengths, 1);
+    let none = of("rms", &[512; 16]);
+    assert_eq!((none.bytes_read, none.seconds), (0, 0.0));
+    let mut last = (0.0, 0);
+    for (spec, lengths) in [
+        ("input-energy", &[512; 4][..]),
+        ("input-energy", &[512; 16][..]),
+        ("input-energy,wanda", &[512; 16][..]),
+        ("activations", &[512; 16][..]),
+        ("activations,error@x", &[512; 16][..]),
+    ] {
+        let cost = of(spec, lengths);
+        assert!(cost.seconds > last.0 && cost.peak_bytes > last.1, "{spec}: {cost:?} after {last:?}");
+        last = (cost.seconds, cost.peak_bytes);
+    }
+    let observer = Activations::new(&played.model, &select("activations").unwrap(), &options(), &[512; 16]);
+    assert_eq!(observer.memory_bytes(1), of("activations", &[512; 16]).peak_bytes);
+    // Columns of 16 sequences for the four inputs of a layer are the least it takes.
+    assert!(observer.memory_bytes(1) > 16 * 8 * (36 + 48 + 36 + 52));
+}
+
+/// What scans of weights know nothing of is left to the pass, and the other way round.
+#[test]
+fn a_selection_is_split_between_scan_and_pass() {
+    let played = Played::new("llama", &PARTS);
+    let columns = run(&played, "all,activations,error@x", &options());
+    assert!(columns.iter().all(|c| c.info.family == "activations" || c.info.id.ends_with("@x")));
+    assert!(Activations::new(&played.model, &select("all").unwrap(), &options(), &played.lengths).is_empty());
 }

@@ -4,6 +4,8 @@
 
 mod activations;
 mod conformance;
+mod engine;
+mod imatrix;
 mod linear;
 mod planted;
 mod power_law;
