@@ -108,9 +108,10 @@ def check_difference(gradients, tokens, loss_of, residual, seed):
     return error
 
 
-def check_weights(weights, found, taps):
-    """dL/dW = sum_t g_t x_t^T, which ties weight gradients, cell gradients and the inputs of forward_taps.py together."""
-    for name, weight in weights.items():
+def check_weights(model, cells, weights, found, taps):
+    """dL/dW = sum_t g_t x_t^T, and y_t = W x_t + b: ties the rows of gradients to those of the outputs in forward_taps.py."""
+    for name, *cell in cells:
+        weight = weights[name]
         layer, component = name.split(".", 1)
         if component in ("attn.q", "attn.k", "attn.v"):
             x = taps[f"{layer}.attn.in"]
@@ -125,6 +126,8 @@ def check_weights(weights, found, taps):
         # The inputs come from a float64 run with norms and angles in float32.
         error = ((weight - product).norm() / weight.norm()).item()
         assert error < 1e-6, (name, error)
+        bias = taps[f"{name}.out"] - x @ cell_rows(model, *cell).detach().flatten(0, -2).T
+        assert (bias - bias[0]).norm() < 1e-6 * taps[f"{name}.out"].norm(), name
 
 
 def double_model(folder):
@@ -231,7 +234,7 @@ def write_case(name):
         if s == 1:
             tensors["L0.residual_in.grad.1"] = found["L0.residual_in"]
             continue
-        check_weights(double[2], double[1], taps)
+        check_weights(double_model(folder), cells, double[2], double[1], taps)
         noise.add(found, double[1])
         noise.add(weights, double[2], ".weight_grad")
         expected = {n.removesuffix(".out.0") for n in forward if n.endswith(".out.0")}

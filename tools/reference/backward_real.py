@@ -172,6 +172,10 @@ def products(model, ends, tokens, labels, changes):
     return u
 
 
+def first_draw(u):
+    return {f"predicted-kl-int{bits}:u:d=0:s={s}": u[b, 0, s].tolist() for b, bits in enumerate(BITS) for s in range(u.shape[2])}
+
+
 def from_layer(model, layer, residual):
     """Logits from the residual that enters a layer on."""
     stack = model.model.layers
@@ -258,8 +262,7 @@ def main():
     predicted_tokens = tokens.numel() - len(tokens)
     for b, bits in enumerate(BITS):
         columns[f"predicted-kl-int{bits}"] = (0.5 * u[b].square().sum(1).mean(0) / predicted_tokens).tolist()
-        for s in range(len(tokens)):
-            columns[f"predicted-kl-int{bits}:u:d=0:s={s}"] = u[b, 0, s].tolist()
+    columns |= first_draw(u)
     print(f"draws, {time.time() - start:.0f} s", file=sys.stderr)
     step = 1 if args.measure == "all" else len(cells) // int(args.measure)
     # A step that is no multiple of seven visits every component.
@@ -291,13 +294,15 @@ def main():
     if args.double:
         with EverythingDouble():
             exact = text_columns(model.double(), ends, tokens, changes)[1]
+            exact |= first_draw(products(model, ends, tokens, labels[:1], changes))
         print(f"float64, {time.time() - start:.0f} s", file=sys.stderr)
         of_size = lambda name: float(f"{max(abs(a - b) for a, b in zip(columns[name], exact[name])) / max(map(abs, exact[name])):.2g}")
+        signed = [n for n in exact if "attribution" in n or ":u:" in n]
         record["noise"] = {
             "what": "largest relative distance to the same model with everything in float64, by column; for signed columns the largest distance over "
             "the largest absolute value",
-            **{n: v for n, v in furthest({n: columns[n] for n in exact if "attribution" not in n}, exact).items()},
-            **{n: of_size(n) for n in exact if "attribution" in n},
+            **furthest({n: columns[n] for n in exact if n not in signed}, exact),
+            **{n: of_size(n) for n in signed},
         }
     record["cells"] = [{"layer": l, "component": c} for l, c in cells]
     record["columns"] = {name: ten_digits(values) for name, values in columns.items()}
