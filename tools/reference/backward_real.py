@@ -103,7 +103,7 @@ def text_columns(model, ends, tokens, changes):
     sequences, length = tokens.shape
     predicted = length - 1
     sums = nll_sums(forward(model, tokens), tokens[:, 1:])
-    cells = list(ends.y)
+    cells = cells_of(model)
     # Of sum_s L_s; L itself is that over the number of sequences, since all are equally long.
     found = torch.autograd.grad(sums.sum() / predicted, [ends.y[c] for c in cells])
     columns = {}
@@ -158,7 +158,7 @@ def draw_labels(model, tokens, draws, seed):
 def products(model, ends, tokens, labels, changes):
     """u [bits, draws, sequences, cells]: one reverse pass per draw."""
     logits = forward(model, tokens)
-    cells = list(ends.y)
+    cells = cells_of(model)
     ys = [ends.y[c] for c in cells]
     u = torch.zeros(len(BITS), len(labels), len(tokens), len(cells), dtype=torch.float64)
     for d, draw in enumerate(labels):
