@@ -31,12 +31,18 @@ pub struct Provenance {
     /// Dimensions of the model by their letters (`L`, `D`, `H`, …), as far as they are known.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub dims: BTreeMap<String, u64>,
-    /// Digest and token count of the text, for metrics that read one.
+    /// The text, for metrics that read one, in words: which files, or the bundled sample.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Digest of the token ids that were run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text_digest: Option<String>,
     /// Tokens of that text that were run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<u64>,
+    /// Sequences they were run in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequences: Option<u64>,
     /// Seed of everything random.
     pub seed: u64,
     /// Group size of the simulated integer formats.

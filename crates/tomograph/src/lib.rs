@@ -1,7 +1,8 @@
 //! Tomograph scans a language model layer by layer and shows which parts carry the value.
 //!
 //! This crate is the facade: [`scan`] goes from a path to a [`Map`], and [`cli`] is the command line over it. The parts
-//! are usable alone: [`checkpoint`], [`model`], [`metrics`], [`map`], [`render`], [`quant`].
+//! are usable alone: [`checkpoint`], [`text`], [`model`],
+//! [`metrics`], [`map`], [`render`], [`quant`].
 //!
 //! ```no_run
 //! use tomograph::scan::{Request, Silent, scan};
@@ -12,6 +13,7 @@
 //! ```
 
 pub mod cli;
+pub mod run;
 pub mod scan;
 
 pub use tomo_checkpoint as checkpoint;
@@ -21,3 +23,4 @@ pub use tomo_metrics as metrics;
 pub use tomo_model as model;
 pub use tomo_quant as quant;
 pub use tomo_render as render;
+pub use tomo_text as text;

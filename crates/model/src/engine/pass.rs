@@ -96,6 +96,11 @@ impl Engine {
         &self.architecture
     }
 
+    /// Worker threads.
+    pub fn threads(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+
     /// What [`Engine::forward`] will take for sequences of these lengths; `observer_bytes` is what the observers keep.
     ///
     /// # Errors

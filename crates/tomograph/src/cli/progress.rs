@@ -5,6 +5,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tomo_checkpoint::hub::HubProgress;
 use tomo_map::CellId;
 use tomo_metrics::Progress;
+use tomo_model::engine::PassProgress;
 
 use super::interrupt;
 
@@ -42,6 +43,26 @@ impl Progress for Bar {
     fn cell_done(&self, cell: CellId, bytes: u64) {
         self.0.set_message(cell.to_string());
         self.0.inc(bytes);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        interrupt::requested()
+    }
+}
+
+impl PassProgress for Bar {
+    fn start(&self, steps: usize) {
+        self.0.reset();
+        if let Ok(style) = ProgressStyle::with_template("running {msg:<14} [{bar:28}] {percent:>3} %, {eta} left") {
+            self.0.set_style(style.progress_chars("=> "));
+        }
+        self.0.set_length(steps as u64);
+        self.0.enable_steady_tick(Duration::from_millis(200));
+    }
+
+    fn step(&self, layer: u32) {
+        self.0.set_message(format!("layer {layer}"));
+        self.0.inc(1);
     }
 
     fn is_cancelled(&self) -> bool {

@@ -1,5 +1,5 @@
 use std::ffi::OsString;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, Read, Write};
 
 use supports_color::Stream;
 use tomo_render::{ColourLevel, Terminal};
@@ -7,6 +7,8 @@ use tomo_render::{ColourLevel, Terminal};
 /// Where a run writes and what that place can show. The command line touches no other output, so that it can run inside
 /// another process (a test, Python) and be read.
 pub struct Streams {
+    /// What `-` reads.
+    pub input: Box<dyn Read>,
     /// Results.
     pub out: Box<dyn Write>,
     /// Progress, warnings, errors.
@@ -23,6 +25,7 @@ impl Streams {
     /// The process's own stdout and stderr.
     pub fn of_process() -> Self {
         Self {
+            input: Box::new(io::stdin()),
             out: Box::new(io::BufWriter::new(io::stdout())),
             err: Box::new(io::stderr()),
             terminal: terminal_of_stdout(),

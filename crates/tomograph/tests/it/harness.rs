@@ -60,6 +60,7 @@ pub(crate) fn run<S: Into<OsString>>(args: impl IntoIterator<Item = S>) -> Outco
 pub(crate) fn run_on<S: Into<OsString>>(terminal: Terminal, args: impl IntoIterator<Item = S>) -> Outcome {
     let (out, err) = (Buffer::default(), Buffer::default());
     let mut streams = Streams {
+        input: Box::new(io::empty()),
         out: Box::new(out.clone()),
         err: Box::new(err.clone()),
         terminal,

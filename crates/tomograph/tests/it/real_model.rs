@@ -55,7 +55,12 @@ fn the_map_is_the_same_from_gguf_one_file_shards_and_fused_tensors() {
 #[test]
 fn every_metric_of_the_registry_has_a_golden_column() {
     let checked: Vec<_> = CHECKS.iter().map(|c| c.metric).collect();
-    let missing: Vec<_> =
-        tomo_metrics::METRICS.iter().map(|m| m.info.id.as_ref()).filter(|id| !checked.contains(id)).collect();
+    // Activation metrics have theirs in tomo-metrics, where the pass over golden tokens is.
+    let missing: Vec<_> = tomo_metrics::METRICS
+        .iter()
+        .filter(|m| m.info.family != "activations")
+        .map(|m| m.info.id.as_ref())
+        .filter(|id| !checked.contains(id))
+        .collect();
     assert!(missing.is_empty(), "no golden values for {missing:?}: extend tools/reference/golden.py");
 }

@@ -1,15 +1,17 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tomo_map::Map;
 
 use super::model_args::{ModelArgs, open};
+use super::run_args::{RunArgs, announce};
 use super::{Context, Exit};
 use crate::cli::interrupt;
 use crate::cli::numbers;
 use crate::cli::output::Look;
 use crate::cli::progress::Bar;
-use crate::scan::{self, Request};
+use crate::scan::{self, Request, Scan};
 
 /// Scan a model and draw its map
 ///
@@ -20,7 +22,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     model: ModelArgs,
 
-    /// Metrics: ids or families, separated by commas; ID@null is relative to random matrices of the same shape
+    /// Metrics: ids or families, separated by commas; `all` is all that need no text, `activations` runs the model on a
+    /// text; ID@null is relative to random matrices of the same shape, err-…@x weighted by what cells read on the text
     #[arg(long, value_name = "ID|FAMILY,…", default_value = "all")]
     metric: String,
 
@@ -28,15 +31,26 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
+    /// Take what cells read from an imatrix that llama-imatrix or `tomograph imatrix` wrote, instead of running the
+    /// model: for input-energy, input-outliers, wanda, owl-outliers and err-…@x
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["text", "token_ids"])]
+    imatrix: Option<PathBuf>,
+
     #[command(flatten)]
     look: Look,
+
+    #[command(flatten)]
+    run: RunArgs,
 }
 
 impl Args {
     pub(super) fn run(self, context: &mut Context<'_>) -> anyhow::Result<Exit> {
-        let request = self.model.request(&self.metric, context)?;
+        let mut request = self.model.request(&self.metric, context)?;
+        request.text = self.run.text(request.options.seed)?;
+        request.run = self.run.options(request.threads);
+        request.imatrix.clone_from(&self.imatrix);
         let folder = self.out.unwrap_or_else(|| default_folder(&request));
-        let map = scan_with_progress(&request, context)?;
+        let map = scan_with_progress(&request, Some(&self.run), context)?;
         self.look.write_all(&map, &folder)?;
         self.look.print(&map, None, context)?;
         summary(&map, &folder, context)
@@ -44,11 +58,19 @@ impl Args {
 }
 
 /// Opens and scans with a bar on stderr; Ctrl-C ends the scan early.
-pub(super) fn scan_with_progress(request: &Request, context: &mut Context<'_>) -> anyhow::Result<Map> {
-    let model = open(request)?;
+pub(super) fn scan_with_progress(
+    request: &Request,
+    run: Option<&RunArgs>,
+    context: &mut Context<'_>,
+) -> anyhow::Result<Map> {
+    let scan = Scan::new(Arc::new(open(request)?), request, context.streams.input.as_mut())?;
+    if let (Some((pass, plan)), Some(args)) = (scan.pass(), run) {
+        args.note(pass, context)?;
+        announce(pass, plan, context)?;
+    }
     interrupt::listen();
     let bar = Bar::new(context.streams.draw_progress);
-    let map = scan::scan_model(&model, request, &bar);
+    let map = scan.run(&bar);
     bar.clear();
     map
 }

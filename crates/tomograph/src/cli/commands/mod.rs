@@ -3,11 +3,14 @@
 mod completions;
 mod demo;
 mod explain;
+mod imatrix;
 mod inspect;
 mod list;
 mod man;
 mod map;
 mod model_args;
+mod perplexity;
+mod run_args;
 mod show;
 
 use clap::Subcommand;
@@ -18,6 +21,8 @@ use super::{Context, Exit};
 #[derive(Subcommand)]
 pub(super) enum Command {
     Map(map::Args),
+    Perplexity(perplexity::Args),
+    Imatrix(imatrix::Args),
     Show(show::Args),
     Inspect(inspect::Args),
     List(list::Args),
@@ -31,6 +36,8 @@ impl Command {
     pub(super) fn run(self, context: &mut Context<'_>) -> anyhow::Result<Exit> {
         match self {
             Self::Map(args) => args.run(context),
+            Self::Perplexity(args) => args.run(context),
+            Self::Imatrix(args) => args.run(context),
             Self::Show(args) => args.run(context),
             Self::Inspect(args) => args.run(context),
             Self::List(args) => args.run(context),

@@ -36,6 +36,11 @@ pub(crate) struct ModelArgs {
 }
 
 impl ModelArgs {
+    /// The model as it was named.
+    pub(super) fn name(&self) -> &str {
+        &self.model
+    }
+
     /// The scan of `metrics` that was asked for. Names are checked before anything is read or fetched.
     pub(super) fn request(&self, metrics: &str, context: &mut Context<'_>) -> anyhow::Result<Request> {
         let mut request = Request::new("").metrics(metrics)?;

@@ -1,6 +1,5 @@
 //! How fast, against this machine's limit. By hand and in release:
 //! `cargo test --release -p tomo-model --lib bench -- --ignored --nocapture`.
-#![allow(clippy::print_stdout)]
 
 use std::time::Instant;
 
@@ -13,6 +12,13 @@ use crate::engine::Rows;
 use crate::engine::ops::{
     Columns, CrossEntropy, HeadRows, Heads, NormWeights, activate, add, attention, gate, linear, normalise, rotate,
 };
+
+/// Prints a line of the table.
+macro_rules! say {
+    ($($format:tt)*) => {
+        writeln!(std::io::stdout(), $($format)*).unwrap()
+    };
+}
 
 /// Seconds of the fastest of so many runs.
 fn fastest(runs: usize, mut work: impl FnMut()) -> f64 {
@@ -59,7 +65,7 @@ fn products(limit: f64) {
         let work = 2.0 * (tokens * inputs * outputs) as f64 / 1e9;
         let runs = ((40.0 / work) as usize).clamp(10, 300);
         let rate = work / fastest(runs, || linear(Rows::dense(&x, inputs), &w, None, &mut out));
-        println!("linear {tokens} x {inputs} -> {outputs}: {rate:.0} GFLOP/s, {:.0} %", 100.0 * rate / limit);
+        say!("linear {tokens} x {inputs} -> {outputs}: {rate:.0} GFLOP/s, {:.0} %", 100.0 * rate / limit);
     }
 }
 
@@ -70,7 +76,7 @@ fn heads(limit: f64) {
         let head = HeadRows { weights: &w, bias: None, scale: 1.0, softcap: None };
         let targets = 0..tokens as u32;
         let rate = work / fastest(10, || CrossEntropy::new(targets.clone()).head(0, 0, Rows::dense(&x, hidden), head));
-        println!("head {tokens} x {hidden} -> {vocab}: {rate:.0} GFLOP/s, {:.0} %", 100.0 * rate / limit);
+        say!("head {tokens} x {hidden} -> {vocab}: {rate:.0} GFLOP/s, {:.0} %", 100.0 * rate / limit);
     }
 }
 
@@ -97,7 +103,7 @@ fn attentions(limit: f64) {
         let work = 4.0 * (seen * heads * head_dim) as f64 / 1e9;
         let time = fastest(((10.0 / work) as usize).clamp(5, 200), || attention(shape, q, k, v, &mut out));
         let rate = work / time;
-        println!(
+        say!(
             "attention {tokens}, {heads}/{kv_heads} heads of {head_dim}, window {window:?}, cap {:?}: {:.2} ms, {rate:.0} GFLOP/s, {:.0} %",
             shape.softcap,
             1e3 * time,
@@ -110,7 +116,7 @@ fn attentions(limit: f64) {
 fn sweep(name: &str, values: usize, work: impl FnMut()) {
     let time = fastest(60, work);
     let (each, rate) = (1e9 * time / values as f64, 4.0 * values as f64 / time / 1e9);
-    println!("{name}: {:.2} ms, {each:.2} ns per value, {rate:.1} GB/s", 1e3 * time);
+    say!("{name}: {:.2} ms, {each:.2} ns per value, {rate:.1} GB/s", 1e3 * time);
 }
 
 fn sweeps() {
@@ -152,7 +158,7 @@ fn bench() {
     for threads in [1, 2] {
         super::on_threads(threads, || {
             let limit = [1024, 2048].map(limit).into_iter().fold(0.0, f64::max);
-            println!("{threads} threads, limit {limit:.0} GFLOP/s");
+            say!("{threads} threads, limit {limit:.0} GFLOP/s");
             products(limit);
             heads(limit);
             attentions(limit);

@@ -1,0 +1,120 @@
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use bytesize::ByteSize;
+use tomo_model::Model;
+use tomo_model::engine::MemoryPlan;
+
+use super::Context;
+use crate::cli::files;
+use crate::cli::numbers::{bytes, count};
+use crate::run::{Run, RunOptions, TextRequest};
+
+/// On which text a model is run, and by what means; the same words on every command that runs one.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Text")]
+pub(crate) struct RunArgs {
+    /// Files of plain text, or of JSON lines (.jsonl); - is standard input [default: a bundled sample of 66 kB]
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    text: Vec<PathBuf>,
+
+    /// The key that holds the text in JSON lines [default: text]
+    #[arg(long, value_name = "KEY")]
+    field: Option<String>,
+
+    /// Tokens to run, in windows spread over the text
+    #[arg(long, value_name = "N", default_value_t = 8192, value_parser = clap::value_parser!(u32).range(2..))]
+    tokens: u32,
+
+    /// Tokens per window
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(2..))]
+    sequence: u32,
+
+    /// Run exactly these tokens: a JSON array of arrays, as --save-token-ids writes it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["text", "field"])]
+    token_ids: Option<PathBuf>,
+
+    /// Write the tokens that were run
+    #[arg(long, value_name = "FILE")]
+    save_token_ids: Option<PathBuf>,
+
+    /// A tokenizer.json instead of the model's own tokenizer
+    #[arg(long, value_name = "FILE", conflicts_with = "token_ids")]
+    tokenizer: Option<PathBuf>,
+
+    /// Memory a pass may take, e.g. 900MB, 4GiB; weights that do not fit are streamed block by block [default: 60 % of
+    /// what is free]
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<ByteSize>,
+
+    /// Declare a key of the model's config harmless that is not known to be; may be repeated
+    #[arg(long = "ignore-config-key", value_name = "KEY")]
+    ignored_config_keys: Vec<String>,
+}
+
+impl RunArgs {
+    /// The text that is asked for.
+    pub(super) fn text(&self, seed: u64) -> anyhow::Result<TextRequest> {
+        Ok(TextRequest {
+            files: self.text.clone(),
+            field: self.field.clone(),
+            tokens: usize::try_from(self.tokens)?,
+            sequence: usize::try_from(self.sequence)?,
+            seed,
+            token_ids: self.token_ids.clone(),
+            tokenizer: self.tokenizer.clone(),
+        })
+    }
+
+    /// The means that are asked for.
+    pub(super) fn options(&self, threads: Option<usize>) -> RunOptions {
+        RunOptions {
+            threads,
+            memory_bytes: self.memory.map(|m| m.as_u64()),
+            ignored_config_keys: self.ignored_config_keys.clone(),
+        }
+    }
+
+    /// Everything before the pass; says which text it will be, and writes its tokens where that was asked for.
+    pub(super) fn prepare(
+        &self,
+        model: &Arc<Model>,
+        seed: u64,
+        threads: Option<usize>,
+        context: &mut Context<'_>,
+    ) -> anyhow::Result<Run> {
+        let run = Run::new(model, &self.text(seed)?, &self.options(threads), context.streams.input.as_mut())?;
+        self.note(&run, context)?;
+        Ok(run)
+    }
+
+    /// Writes the tokens where that was asked for, and says what is worth knowing about them.
+    pub(super) fn note(&self, run: &Run, context: &mut Context<'_>) -> anyhow::Result<()> {
+        if let Some(path) = &self.save_token_ids {
+            let mut json = Vec::new();
+            run.windows.write_json(&mut json)?;
+            files::write_whole(path, &json).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        for note in &run.windows.notes {
+            writeln!(context.streams.err, "note: {note}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Says what a pass will run on and take.
+pub(super) fn announce(run: &Run, plan: &MemoryPlan, context: &mut Context<'_>) -> anyhow::Result<()> {
+    let windows = &run.windows;
+    let weights = if plan.resident { "weights stay in memory" } else { "weights streamed block by block" };
+    writeln!(
+        context.streams.err,
+        "text: {}; {} tokens in {} sequences; about {} of memory, {weights}",
+        tomo_render::escape::plain(&windows.description, 120),
+        count(windows.tokens()),
+        windows.sequences.len(),
+        bytes(plan.bytes),
+    )?;
+    Ok(())
+}
