@@ -1,6 +1,7 @@
 //! How fast, against this machine's limit. By hand and in release:
 //! `cargo test --release -p tomo-model --lib bench -- --ignored --nocapture`.
 
+use std::io::Write;
 use std::time::Instant;
 
 use faer::linalg::matmul::matmul;
