@@ -24,11 +24,17 @@ pub(crate) fn subtitle(picture: &Picture<'_>) -> Vec<String> {
     if matrices > places {
         size.push_str(&format!(" of {matrices} matrices"));
     }
-    let tokens = p.tokens.map_or_else(String::new, |t| format!("{t} tokens of text"));
+    // Scores of weights alone owe nothing to the text that other metrics of the map were measured on.
+    let reads_text = view.info.family == "activations" || view.info.id.ends_with("@x");
+    let text = match (&p.text, p.tokens) {
+        (Some(text), _) if reads_text => format!("text: {}", escape::plain(text, 120)),
+        (None, Some(tokens)) => format!("{tokens} tokens of text"),
+        _ => String::new(),
+    };
     let measured = view.iter().any(|(_, _, place)| place.reading().is_some_and(|r| r.interval.is_some()));
     let interval = if measured { "95 % intervals in the table" } else { "" };
     let normalisation = format!("shown: {}", escape::plain(view.normalisation_title, 160));
-    vec![joined(&[&model_name(p), &escape::plain(&p.family, 40), &size]), joined(&[&normalisation, &tokens, interval])]
+    vec![joined(&[&model_name(p), &escape::plain(&p.family, 40), &size]), joined(&[&normalisation, &text, interval])]
 }
 
 fn joined(parts: &[&str]) -> String {

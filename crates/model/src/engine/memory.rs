@@ -13,6 +13,9 @@ use crate::model::Model;
 /// group of its own. Independent of the budget, so that a budget never changes a bit.
 pub(crate) const GROUP_ROWS: usize = 1024;
 
+/// The program itself: its code, its threads' stacks, the packing buffers of the matrix products.
+const PROGRAM_BYTES: u64 = 24_000_000;
+
 /// Share of the free memory that a pass may take unless told otherwise.
 const DEFAULT_SHARE: f64 = 0.6;
 
@@ -21,8 +24,7 @@ const DEFAULT_SHARE: f64 = 0.6;
 pub struct MemoryPlan {
     /// Whether all blocks stay decoded between passes; else they are loaded, used and dropped.
     pub resident: bool,
-    /// Bytes at the peak: weights, activations and what observers said they need. The program itself (some 20 MB) comes
-    /// on top.
+    /// Bytes at the peak: weights, activations, what observers said they need, and the program itself.
     pub bytes: u64,
     /// Of these, decoded weights.
     pub weight_bytes: u64,
@@ -48,7 +50,7 @@ pub(crate) struct Parts {
     tokens: u64,
     /// Intermediate values of a group, in a block.
     scratch: u64,
-    /// Logits.
+    /// Logits of a tile.
     logits: u64,
     /// Of observers.
     observers: u64,
@@ -99,7 +101,7 @@ impl Parts {
     }
 
     fn activations(&self) -> u64 {
-        self.tokens * self.per_token + self.observers
+        PROGRAM_BYTES + self.tokens * self.per_token + self.observers
     }
 
     /// Resident if that fits, else streamed, else an error that says what would work.

@@ -59,8 +59,10 @@ pub(super) fn provenance(map: &Map) -> String {
         ("checkpoint", known(&p.format)),
         ("model digest", known(&p.model_digest)),
         ("configuration digest", p.config_digest.as_deref().and_then(known)),
-        ("text digest", p.text_digest.as_deref().and_then(known)),
+        ("text", p.text.as_deref().and_then(known)),
+        ("digest of its token ids", p.text_digest.as_deref().and_then(known)),
         ("tokens", p.tokens.map(grouped)),
+        ("sequences", p.sequences.map(grouped)),
         ("group size of integer formats", p.group.map(grouped)),
         ("seed", Some(p.seed.to_string())),
     ];

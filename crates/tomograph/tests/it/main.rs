@@ -12,3 +12,4 @@ mod harness;
 mod help;
 mod map_and_show;
 mod real_model;
+mod running;

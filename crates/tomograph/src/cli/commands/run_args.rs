@@ -6,10 +6,11 @@ use anyhow::Context as _;
 use bytesize::ByteSize;
 use tomo_model::Model;
 use tomo_model::engine::MemoryPlan;
+use tomo_render::escape::plain;
 
 use super::Context;
 use crate::cli::files;
-use crate::cli::numbers::{bytes, count};
+use crate::cli::numbers::bytes;
 use crate::run::{Run, RunOptions, TextRequest};
 
 /// On which text a model is run, and by what means; the same words on every command that runs one.
@@ -106,14 +107,11 @@ impl RunArgs {
 
 /// Says what a pass will run on and take.
 pub(super) fn announce(run: &Run, plan: &MemoryPlan, context: &mut Context<'_>) -> anyhow::Result<()> {
-    let windows = &run.windows;
     let weights = if plan.resident { "weights stay in memory" } else { "weights streamed block by block" };
     writeln!(
         context.streams.err,
-        "text: {}; {} tokens in {} sequences; about {} of memory, {weights}",
-        tomo_render::escape::plain(&windows.description, 120),
-        count(windows.tokens()),
-        windows.sequences.len(),
+        "text: {}\nmemory: about {}, {weights}",
+        plain(&run.windows.description, 200),
         bytes(plan.bytes),
     )?;
     Ok(())
