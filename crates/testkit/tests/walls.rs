@@ -116,10 +116,7 @@ const WALLS: &[Wall] = &[
         reason: "text ends at token ids: which model runs on them, and what is scored, is nothing to it",
     },
     Wall {
-        rule: Rule::CannotReach {
-            crates: &["tomo-model", "tomo-metrics"],
-            forbidden: &["tomo-text", "tokenizers"],
-        },
+        rule: Rule::CannotReach { crates: &["tomo-model", "tomo-metrics"], forbidden: &["tomo-text", "tokenizers"] },
         reason: "the engine runs on token ids, so that any program's tokens can be run and a score repeated elsewhere",
     },
     Wall {

@@ -5,7 +5,7 @@
 mod checkpoints;
 mod fixture;
 mod hostile;
-mod real_models;
 mod texts;
 mod tokens;
+mod vocabularies;
 mod windows;
