@@ -10,20 +10,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tomo_metrics::{Activations, Options, Selected, activations_cost, select};
-use tomo_model::engine::{Engine, EngineOptions, Observer, PassProgress, Until};
+use tomo_model::engine::{Engine, EngineOptions, Observer, Until, Unwatched};
 use tomo_model::{Model, OpenOptions};
 
 const REPEATS: usize = 3;
-
-struct Unwatched;
-
-impl PassProgress for Unwatched {
-    fn start(&self, _: usize) {}
-    fn step(&self, _: u32) {}
-    fn is_cancelled(&self) -> bool {
-        false
-    }
-}
 
 /// Processor seconds of this process so far and its peak resident memory in MB, where Linux tells.
 fn used() -> Option<(f64, f64)> {

@@ -219,13 +219,7 @@ fn needs_text() -> Score {
 
 /// Names the first entry that is NaN or infinite.
 pub(crate) fn what_is_not_finite(matrix: Matrix<'_>, tensor: &str) -> Option<String> {
-    /// All ones exactly in infinities and NaN.
-    const EXPONENT: u32 = 0x7f80_0000;
-    let is_off = |x: &f32| x.to_bits() & EXPONENT == EXPONENT;
-    let runs = matrix.values.chunks(4096);
-    // Without a branch per entry the sweep runs at the speed of memory.
-    let run = runs.enumerate().find(|(_, run)| run.iter().fold(false, |off, x| off | is_off(x)))?;
-    let at = run.0 * 4096 + run.1.iter().position(is_off)?;
+    let at = tomo_model::first_not_finite(matrix.values)?;
     let (row, column, value) = (at / matrix.cols, at % matrix.cols, matrix.values[at]);
     Some(format!("row {row}, column {column} of this cell in tensor {tensor:?} is {value}"))
 }

@@ -9,18 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tomo_model::engine::{Engine, EngineOptions, PassProgress, Until};
+use tomo_model::engine::{Engine, EngineOptions, Until, Unwatched};
 use tomo_model::{Model, OpenOptions};
-
-struct Unwatched;
-
-impl PassProgress for Unwatched {
-    fn start(&self, _steps: usize) {}
-    fn step(&self, _layer: u32) {}
-    fn is_cancelled(&self) -> bool {
-        false
-    }
-}
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

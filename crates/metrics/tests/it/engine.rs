@@ -6,20 +6,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use tomo_metrics::{Activations, Imatrix, ImatrixObserver, Options, select};
-use tomo_model::engine::{Engine, EngineOptions, Observer, PassProgress, Until};
+use tomo_model::engine::{Engine, EngineOptions, Observer, Until, Unwatched};
 use tomo_model::{Model, OpenOptions};
 
 use crate::taps::{fixtures, name};
-
-struct Unwatched;
-
-impl PassProgress for Unwatched {
-    fn start(&self, _: usize) {}
-    fn step(&self, _: u32) {}
-    fn is_cancelled(&self) -> bool {
-        false
-    }
-}
 
 fn open(path: &Path) -> Arc<Model> {
     Arc::new(Model::open(tomo_checkpoint::open(path).unwrap(), &OpenOptions::default()).unwrap())

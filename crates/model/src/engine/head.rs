@@ -10,8 +10,8 @@ use crate::model::Model;
 
 /// Vocabulary entries per tile: tiles this wide keep the product efficient and the decoded rows small.
 pub(crate) const TILE: usize = 4096;
-/// Tokens whose logits are in memory at a time.
-pub(crate) const CHUNK: usize = 512;
+/// Tokens whose logits are written out at a time, for those who want logits.
+const CHUNK: usize = 512;
 
 /// The head's weights, decoded or to be decoded.
 pub(crate) enum HeadWeights {

@@ -3,7 +3,7 @@
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
 use super::error::{EngineError, megabytes};
-use super::head::{CHUNK, TILE};
+use super::head::TILE;
 use super::tap::Tap;
 use super::taps::Taps;
 use crate::architecture::{Architecture, Layer, Wiring};
@@ -50,8 +50,6 @@ pub(crate) struct Parts {
     tokens: u64,
     /// Intermediate values of a group, in a block.
     scratch: u64,
-    /// Logits of a tile.
-    logits: u64,
     /// Of observers.
     observers: u64,
 }
@@ -86,18 +84,17 @@ impl Parts {
             per_token: 4 * hidden + 8,
             tokens: lengths.iter().sum::<usize>() as u64,
             scratch: scratch.max().unwrap_or(0),
-            logits: if head { 4 * tile * CHUNK as u64 } else { 0 },
             observers,
         }
     }
 
     fn resident(&self) -> u64 {
-        self.blocks + self.head + self.mapped + self.scratch.max(self.logits) + self.activations()
+        self.blocks + self.head + self.mapped + self.scratch + self.activations()
     }
 
     /// The block in use and the next one; then the head.
     fn streamed(&self) -> u64 {
-        (2 * self.largest + self.mapped + self.scratch).max(self.tile + self.logits) + self.activations()
+        (2 * self.largest + self.mapped + self.scratch).max(self.tile) + self.activations()
     }
 
     fn activations(&self) -> u64 {

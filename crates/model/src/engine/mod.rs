@@ -3,7 +3,7 @@
 //! The order is layer-major: a block is decoded, every sequence runs through it, it is dropped. Weights are read once per
 //! pass whatever the number of tokens, and memory is the residual stream plus one or two blocks whatever the depth.
 //!
-//! ```ignore
+//! ```no_run
 //! use std::sync::Arc;
 //! use tomo_model::engine::{Engine, EngineOptions, PassProgress, Until};
 //!
@@ -34,5 +34,5 @@ mod weights;
 
 pub use error::EngineError;
 pub use memory::{MemoryPlan, default_budget};
-pub use pass::{Engine, EngineOptions, Outcome, PassProgress, Until};
+pub use pass::{Engine, EngineOptions, Outcome, PassProgress, Until, Unwatched};
 pub use tap::{CellWeights, Observer, Port, Rows, Seen, Tap};

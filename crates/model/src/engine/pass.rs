@@ -263,8 +263,8 @@ impl Engine {
     }
 }
 
-/// Watches nothing.
-struct Unwatched;
+/// Watches nothing and never ends a pass.
+pub struct Unwatched;
 
 impl PassProgress for Unwatched {
     fn start(&self, _steps: usize) {}

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use safetensors::{Dtype, SafeTensors};
-use tomo_model::engine::{Engine, EngineOptions, Until};
+use tomo_model::engine::{Engine, EngineOptions, Until, Unwatched};
 use tomo_model::{Model, OpenOptions};
 
-use crate::recorder::{Recorder, Unwatched};
+use crate::recorder::Recorder;
 use crate::source::fixtures;
 
 /// Of the largest logit.

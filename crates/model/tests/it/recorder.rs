@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use tomo_map::Component;
-use tomo_model::engine::{CellWeights, Observer, PassProgress, Port, Seen, Tap};
+use tomo_model::engine::{CellWeights, Observer, Port, Seen, Tap};
 
 /// Everything a pass handed out: `[rows, cols]` by name.
 #[derive(Default)]
@@ -54,15 +54,4 @@ fn name(seen: &Seen<'_>) -> String {
         Tap::FinalHidden => return format!("hidden.{}", seen.sequence),
     };
     format!("L{}.{what}.{}", seen.layer, seen.sequence)
-}
-
-/// Watches nothing.
-pub(crate) struct Unwatched;
-
-impl PassProgress for Unwatched {
-    fn start(&self, _steps: usize) {}
-    fn step(&self, _layer: u32) {}
-    fn is_cancelled(&self) -> bool {
-        false
-    }
 }
