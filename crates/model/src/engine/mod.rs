@@ -23,6 +23,7 @@
 
 mod block;
 mod error;
+mod gradient;
 mod head;
 mod memory;
 mod mixture;
@@ -33,6 +34,9 @@ mod taps;
 mod weights;
 
 pub use error::EngineError;
+pub use gradient::{
+    Blend, CellGradients, GradientObserver, Input, Loss, Objective, ParameterGradient, ReverseOutcome, Span,
+};
 pub use memory::{MemoryPlan, default_budget};
 pub use pass::{Engine, EngineOptions, Outcome, PassProgress, Until, Unwatched};
 pub use tap::{CellWeights, Observer, Port, Rows, Seen, Tap};

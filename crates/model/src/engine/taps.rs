@@ -1,9 +1,8 @@
 //! Handing out taps: rows of a group, sequence by sequence, to the observers that want them.
 
-use std::ops::Range;
-
 use rayon::prelude::*;
 
+use super::gradient::Span;
 use super::tap::{Observer, Port, Rows, Seen, Tap};
 use tomo_map::Component;
 
@@ -11,15 +10,6 @@ use tomo_map::Component;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Group {
     spans: Vec<Span>,
-}
-
-/// The rows of one sequence in a group.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Span {
-    /// Index of the sequence in the pass.
-    pub(crate) sequence: usize,
-    /// Rows in the group.
-    pub(crate) rows: Range<usize>,
 }
 
 impl Group {

@@ -53,6 +53,39 @@ pub(crate) fn linear(x: Rows<'_>, weights: &[f32], bias: Option<&[f32]>, out: &m
     });
 }
 
+/// `dx = g W`, or `dx += g W` where `add` says so: g `[T, m]`, W `[m, n]` row-major, dx `[T, n]`. The gradient of [`linear`]
+/// to its input.
+pub(crate) fn linear_backward(g: Rows<'_>, weights: &[f32], add: bool, dx: &mut [f32]) {
+    let (tokens, outputs) = (g.len(), g.cols());
+    if tokens == 0 || outputs == 0 {
+        return;
+    }
+    let inputs = weights.len() / outputs;
+    let g = MatRef::from_row_major_slice_with_stride(g.values(), tokens, outputs, g.stride());
+    let w = MatRef::from_row_major_slice(weights, outputs, inputs);
+    let dx = MatMut::from_row_major_slice_mut(dx, tokens, inputs);
+    matmul(dx, accumulate(add), g, w, 1.0_f32, Par::rayon(0));
+}
+
+/// `dW = g^T x`, or `dW += g^T x`: g `[T, m]`, x `[T, n]`, dW `[m, n]` row-major. The gradient of [`linear`] to its weights.
+pub(crate) fn weight_gradient(g: Rows<'_>, x: Rows<'_>, add: bool, out: &mut [f32]) {
+    let (outputs, inputs) = (g.cols(), x.cols());
+    if g.is_empty() {
+        if !add {
+            out.fill(0.0);
+        }
+        return;
+    }
+    let g = MatRef::from_row_major_slice_with_stride(g.values(), g.len(), outputs, g.stride());
+    let x = MatRef::from_row_major_slice_with_stride(x.values(), x.len(), inputs, x.stride());
+    let out = MatMut::from_row_major_slice_mut(out, outputs, inputs);
+    matmul(out, accumulate(add), g.transpose(), x, 1.0_f32, Par::rayon(0));
+}
+
+fn accumulate(add: bool) -> Accum {
+    if add { Accum::Add } else { Accum::Replace }
+}
+
 /// Part of a product: `out` is what rows from `row` on give with outputs from `output` on.
 struct Tile<'a> {
     row: usize,

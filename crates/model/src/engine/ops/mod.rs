@@ -17,7 +17,7 @@ pub(crate) use activation::{activate, gate};
 pub(crate) use attention::{Heads, attention};
 pub(crate) use cross_entropy::CrossEntropy;
 pub(crate) use head::HeadRows;
-pub(crate) use linear::{add, clamp, linear, scale, softcap};
+pub(crate) use linear::{add, clamp, linear, linear_backward, scale, softcap, weight_gradient};
 pub(crate) use norm::{NormWeights, normalise, normalise_heads};
 pub(crate) use rotary::{RotaryTable, rotate};
 
