@@ -12,6 +12,7 @@ mod activations;
 mod catalogue;
 mod cost;
 mod facts;
+mod gradients;
 mod imatrix;
 mod metric;
 mod moments;
@@ -30,11 +31,12 @@ pub use activations::{Activations, CellFacts, Lanes, Salience, Sums, activations
 pub use catalogue::METRICS;
 pub use cost::{Cost, cost};
 pub use facts::{Facts, Matrix, Moments};
+pub use gradients::{GradientSums, WholeGradient};
 pub use imatrix::{
     Imatrix, ImatrixEntry, ImatrixFormat, ImatrixName, ImatrixObserver, ImatrixStatistics, LayerStatistics,
     TensorStatistics, imatrix_names, scan_imatrix,
 };
-pub use metric::{Formula, Kind, Metric, Needs, Options, Reads};
+pub use metric::{Formula, GradientFormula, GradientReads, Kind, Metric, Needs, Options, Reads};
 pub use runner::{DEFAULT_MEMORY_BYTES, Progress, Request, ScanError, scan};
 pub use select::{Form, Selected, UnknownMetric, near_names, select};
 pub use spectrum::Workspace;
