@@ -248,6 +248,7 @@ fn real_model_predictions_are_what_was_measured() {
             median(&ratios).unwrap(),
             rms(ratios.iter().map(|r| r.ln()))
         );
+        assert!(found > rho && top(&nats, &measured, 21) >= highest, "{line}");
         assert!((0.95..=1.05).contains(&median(&ratios).unwrap()) && (0.8..=0.97).contains(&share), "{line}");
         let direct: Vec<f64> = prediction.cells.iter().map(|p| p.direct).collect();
         assert!(spearman(&direct, &measured) < found, "{line}");
