@@ -20,6 +20,7 @@ mod null;
 mod null_table;
 mod order_statistics;
 mod power_law;
+mod predicted;
 mod quantization_error;
 mod runner;
 mod schedule;
@@ -37,6 +38,7 @@ pub use imatrix::{
     TensorStatistics, imatrix_names, scan_imatrix,
 };
 pub use metric::{Formula, GradientFormula, GradientReads, Kind, Metric, Needs, Options, Reads};
+pub use predicted::{Control, Draws, DrawsError, PredictedKl, Prediction, SetKl, most_nats, truncation_sd};
 pub use runner::{DEFAULT_MEMORY_BYTES, Progress, Request, ScanError, scan};
 pub use select::{Form, Selected, UnknownMetric, near_names, select};
 pub use spectrum::Workspace;

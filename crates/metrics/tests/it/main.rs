@@ -9,6 +9,7 @@ mod imatrix;
 mod linear;
 mod planted;
 mod power_law;
+mod predicted;
 mod runner;
 mod selection;
 mod support;
