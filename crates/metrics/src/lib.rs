@@ -32,7 +32,7 @@ pub use activations::{Activations, CellFacts, Lanes, Salience, Sums, activations
 pub use catalogue::METRICS;
 pub use cost::{Cost, cost};
 pub use facts::{Facts, Matrix, Moments};
-pub use gradients::{GradientSums, WholeGradient};
+pub use gradients::{GradientSums, Gradients, IntegratedGradients, WholeGradient};
 pub use imatrix::{
     Imatrix, ImatrixEntry, ImatrixFormat, ImatrixName, ImatrixObserver, ImatrixStatistics, LayerStatistics,
     TensorStatistics, imatrix_names, scan_imatrix,

@@ -134,6 +134,16 @@ pub struct GradientReads {
 impl GradientReads {
     /// None of them; for struct update in a `static`.
     pub const NONE: Self = Self { products: false, squares: false, mean: false, resample: false };
+
+    /// What either reads.
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self {
+            products: self.products || other.products,
+            squares: self.squares || other.squares,
+            mean: self.mean || other.mean,
+            resample: self.resample || other.resample,
+        }
+    }
 }
 
 /// What an activation metric reads.

@@ -4,7 +4,7 @@
 //! # Formula
 //! `||G||_F / ||W||_F`, `G = dL/dW`; L is the mean loss of the text's scored tokens.
 //! The interval is a jackknife over sequences on a logarithmic scale, because the resampled norm of a noisy mean lies
-//! above the norm itself. It needs at least two sequences. Leaving a sequence out is computed on 4096 weights, as for
+//! above the norm itself. It needs at least two sequences. Leaving a sequence out is computed on 2048 weights, as for
 //! `taylor`.
 //!
 //! # Unit

@@ -5,7 +5,7 @@
 //! # Formula
 //! `sum_ij |W_ij G_ij|`, `G = dL/dW`; L is the mean loss of the text's scored tokens.
 //! The interval is a jackknife over sequences on a logarithmic scale, because the resampled norm of a noisy mean lies
-//! above the norm itself. It needs at least two sequences. Leaving a sequence out is computed on 4096 weights drawn
+//! above the norm itself. It needs at least two sequences. Leaving a sequence out is computed on 2048 weights drawn
 //! with probabilities that follow |w G| and G^2 of the first sequence, each weighed by its inverse probability; the
 //! value itself is the sum over all weights.
 //!
