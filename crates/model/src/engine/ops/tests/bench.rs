@@ -11,7 +11,8 @@ use super::noise;
 use crate::architecture::{Activation, NormKind};
 use crate::engine::Rows;
 use crate::engine::ops::{
-    Columns, CrossEntropy, HeadRows, Heads, NormWeights, activate, add, attention, gate, linear, normalise, rotate,
+    Columns, CrossEntropy, HeadRows, Heads, NormWeights, activate, add, attention, gate, linear, linear_backward,
+    normalise, rotate, weight_gradient,
 };
 
 /// Prints a line of the table.
@@ -67,6 +68,36 @@ fn products(limit: f64) {
         let runs = ((40.0 / work) as usize).clamp(10, 300);
         let rate = work / fastest(runs, || linear(Rows::dense(&x, inputs), &w, None, &mut out));
         say!("linear {tokens} x {inputs} -> {outputs}: {rate:.0} GFLOP/s, {:.0} %", 100.0 * rate / limit);
+    }
+}
+
+/// `g W` and `g^T x`.
+fn gradients(limit: f64) {
+    for (tokens, inputs, outputs) in [
+        (512, 576, 960),
+        (512, 576, 576),
+        (512, 576, 3072),
+        (512, 1536, 576),
+        (1024, 576, 960),
+        (1024, 576, 192),
+        (1024, 576, 3072),
+        (1024, 1536, 576),
+        (2048, 576, 3072),
+        (1024, 8960, 1536),
+    ] {
+        let (g, x) = (noise(1, tokens * outputs, 1.0), noise(3, tokens * inputs, 1.0));
+        let mut w = noise(2, inputs * outputs, 1.0);
+        let mut dx = vec![0.0; tokens * inputs];
+        let work = 2.0 * (tokens * inputs * outputs) as f64 / 1e9;
+        let runs = ((40.0 / work) as usize).clamp(10, 300);
+        let (g, x) = (Rows::dense(&g, outputs), Rows::dense(&x, inputs));
+        let of_input = work / fastest(runs, || linear_backward(g, &w, false, &mut dx));
+        let added = work / fastest(runs, || linear_backward(g, &w, true, &mut dx));
+        let of_weights = work / fastest(runs, || weight_gradient(g, x, false, &mut w));
+        let [a, b, c] = [of_input, added, of_weights].map(|rate| 100.0 * rate / limit);
+        say!(
+            "{tokens} x {outputs} -> {inputs}: g W {of_input:.0} GFLOP/s {a:.0} %, added {b:.0} %, g^T x {of_weights:.0} {c:.0} %"
+        );
     }
 }
 
@@ -151,6 +182,18 @@ fn sweeps() {
             rotate(sequence, columns, &table);
         }
     });
+}
+
+#[test]
+#[ignore = "wants a quiet machine"]
+fn bench_gradients() {
+    for threads in [1, 2] {
+        super::on_threads(threads, || {
+            let limit = [1024, 2048].map(limit).into_iter().fold(0.0, f64::max);
+            say!("{threads} threads, limit {limit:.0} GFLOP/s");
+            gradients(limit);
+        });
+    }
 }
 
 #[test]
