@@ -11,8 +11,8 @@ use super::noise;
 use crate::architecture::{Activation, NormKind};
 use crate::engine::Rows;
 use crate::engine::ops::{
-    Columns, CrossEntropy, HeadRows, Heads, NormWeights, activate, add, attention, gate, linear, linear_backward,
-    normalise, rotate, weight_gradient,
+    Columns, CrossEntropy, HeadRows, Heads, NormWeights, activate, add, attention, attention_backward, gate, linear,
+    linear_backward, normalise, rotate, weight_gradient,
 };
 
 /// Prints a line of the table.
@@ -144,6 +144,43 @@ fn attentions(limit: f64) {
     }
 }
 
+fn attention_gradients(limit: f64) {
+    let smol = Heads { heads: 9, kv_heads: 3, head_dim: 64, scale: 0.125, softcap: None, window: None };
+    for (shape, tokens, objectives) in [
+        (smol, 512, 1),
+        (smol, 512, 4),
+        (smol, 2048, 1),
+        (Heads { softcap: Some(50.0), ..smol }, 512, 1),
+        (Heads { window: Some(128), ..smol }, 2048, 1),
+        (Heads { heads: 12, kv_heads: 2, head_dim: 128, ..smol }, 512, 1),
+        (Heads { heads: 8, kv_heads: 8, ..smol }, 512, 1),
+    ] {
+        let Heads { heads, kv_heads, head_dim, window, .. } = shape;
+        let stride = (heads + 2 * kv_heads) * head_dim;
+        let values = noise(1, tokens * stride, 1.0);
+        let part = |first, count| Rows::columns(&values, stride, first * head_dim, count * head_dim);
+        let (q, k, v) = (part(0, heads), part(heads, kv_heads), part(heads + kv_heads, kv_heads));
+        let mut out = vec![0.0; tokens * heads * head_dim];
+        attention(shape, q, k, v, &mut out);
+        let out = Rows::dense(&out, heads * head_dim);
+        let mut d = vec![vec![0.0; values.len()]; objectives];
+        let seen: usize = (1..=tokens).map(|t| t.min(window.unwrap_or(t))).sum();
+        let work = (2 + 8 * objectives) as f64 * (seen * heads * head_dim) as f64 / 1e9;
+        let g = vec![out; objectives];
+        let time = fastest(((10.0 / work) as usize).clamp(5, 100), || {
+            let mut d: Vec<&mut [f32]> = d.iter_mut().map(Vec::as_mut_slice).collect();
+            attention_backward(shape, q, k, v, out, &g, &mut d);
+        });
+        let rate = work / time;
+        say!(
+            "{objectives} x gradient of attention {tokens}, {heads}/{kv_heads} heads of {head_dim}, window {window:?}, cap {:?}: {:.2} ms, {rate:.0} GFLOP/s, {:.0} %",
+            shape.softcap,
+            1e3 * time,
+            100.0 * rate / limit
+        );
+    }
+}
+
 /// `name`, values touched, work.
 fn sweep(name: &str, values: usize, work: impl FnMut()) {
     let time = fastest(60, work);
@@ -191,7 +228,10 @@ fn bench_gradients() {
         super::on_threads(threads, || {
             let limit = [1024, 2048].map(limit).into_iter().fold(0.0, f64::max);
             say!("{threads} threads, limit {limit:.0} GFLOP/s");
-            gradients(limit);
+            if std::env::var_os("PRODUCTS").is_some() {
+                gradients(limit);
+            }
+            attention_gradients(limit);
         });
     }
 }
