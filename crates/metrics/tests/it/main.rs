@@ -5,6 +5,7 @@
 mod activations;
 mod conformance;
 mod engine;
+mod exhaustive;
 mod gradients;
 mod imatrix;
 mod linear;
