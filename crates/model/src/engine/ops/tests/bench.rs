@@ -11,8 +11,8 @@ use super::noise;
 use crate::architecture::{Activation, NormKind};
 use crate::engine::Rows;
 use crate::engine::ops::{
-    Columns, CrossEntropy, HeadRows, Heads, NormWeights, activate, add, attention, attention_backward, gate, linear,
-    linear_backward, normalise, rotate, weight_gradient,
+    Columns, CrossEntropy, HeadLoss, HeadRows, Heads, NormWeights, Targets, activate, add, attention,
+    attention_backward, gate, linear, linear_backward, normalise, rotate, weight_gradient,
 };
 
 /// Prints a line of the table.
@@ -144,6 +144,39 @@ fn attentions(limit: f64) {
     }
 }
 
+/// A slice of SmolLM2's head: the share of the time that each entry of the vocabulary costs is that of the whole.
+fn head_gradients(limit: f64) {
+    let (hidden, vocab) = (576, 8192);
+    for tokens in [512, 2048] {
+        let (x, w) = (noise(1, tokens * hidden, 1.0), noise(2, hidden * vocab, 1.0));
+        let (other, labels) = (noise(3, tokens * hidden, 1.0), (0..tokens as u32).collect::<Vec<_>>());
+        let uniforms: Vec<f64> = noise(4, tokens, 0.5).into_iter().map(|u| f64::from(u) + 0.5).collect();
+        let product = 2.0 * (tokens * hidden * vocab) as f64 / 1e9;
+        let head = HeadRows { weights: &w, bias: None, scale: 1.0, softcap: None };
+        let (text, drawn) = (Targets::Labels(&labels), Targets::Drawn(&uniforms));
+        for (targets, products) in
+            [(vec![text], 2.0), (vec![text, drawn, drawn, drawn], 2.0), (vec![text, Targets::Divergence(&other)], 4.0)]
+        {
+            let time = fastest(8, || {
+                let mut loss = HeadLoss::new(&x, hidden, &targets);
+                (0..2).for_each(|at| {
+                    loss.see(at * 4096, HeadRows { weights: &w[at * 4096 * hidden..][..4096 * hidden], ..head })
+                });
+                loss.settle(1.0);
+                loss.resolve(0, head);
+                loss.finish(targets.len());
+            });
+            let rate = products * product / time;
+            say!(
+                "gradient of head {tokens} x {hidden} -> {vocab}, {} objectives: {:.1} ms, {rate:.0} GFLOP/s, {:.0} %",
+                targets.len(),
+                1e3 * time,
+                100.0 * rate / limit
+            );
+        }
+    }
+}
+
 fn attention_gradients(limit: f64) {
     let smol = Heads { heads: 9, kv_heads: 3, head_dim: 64, scale: 0.125, softcap: None, window: None };
     for (shape, tokens, objectives) in [
@@ -231,6 +264,7 @@ fn bench_gradients() {
             if std::env::var_os("PRODUCTS").is_some() {
                 gradients(limit);
             }
+            head_gradients(limit);
             attention_gradients(limit);
         });
     }
