@@ -16,7 +16,6 @@ use rayon::prelude::*;
 
 use super::head::{HeadRows, finish};
 use super::math::{LANES, exp, largest};
-use crate::engine::Rows;
 
 /// What rows of hidden states are to predict.
 #[derive(Clone, Copy, Debug)]
