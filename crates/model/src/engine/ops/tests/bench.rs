@@ -12,7 +12,8 @@ use crate::architecture::{Activation, NormKind};
 use crate::engine::Rows;
 use crate::engine::ops::{
     Columns, CrossEntropy, HeadLoss, HeadRows, Heads, NormWeights, Targets, activate, add, attention,
-    attention_backward, gate, linear, linear_backward, normalise, rotate, weight_gradient,
+    attention_backward, gate, gate_backward, linear, linear_backward, normalise, normalise_backward,
+    normalise_heads_backward, rotate, weight_gradient,
 };
 
 /// Prints a line of the table.
@@ -221,6 +222,27 @@ fn sweep(name: &str, values: usize, work: impl FnMut()) {
     say!("{name}: {:.2} ms, {each:.2} ns per value, {rate:.1} GB/s", 1e3 * time);
 }
 
+fn sweeps_back() {
+    let (tokens, hidden, width) = (2048, 576, 1536);
+    let (x, g, mut dx) = (noise(1, tokens * hidden, 2.0), noise(2, tokens * hidden, 2.0), vec![0.0; tokens * hidden]);
+    for kind in [NormKind::Rms, NormKind::Layer] {
+        let norm = NormWeights { kind, epsilon: 1e-5, weight: noise(2, hidden, 1.0), bias: None };
+        sweep(&format!("gradient of {kind:?} 2048 x 576"), 4 * x.len(), || normalise_backward(&x, &norm, &g, &mut dx));
+    }
+    let head = NormWeights { kind: NormKind::Rms, epsilon: 1e-5, weight: noise(2, 64, 1.0), bias: None };
+    let columns = Columns { stride: 576, first: 0, count: 9, width: 64 };
+    sweep("gradient of head norms 2048 x 9 x 64", 3 * x.len(), || {
+        normalise_heads_backward(Rows::dense(&x, hidden), columns, &head, &mut dx);
+    });
+    let (wide, g) = (noise(4, tokens * 2 * width, 4.0), noise(5, tokens * width, 1.0));
+    let mut d = vec![0.0; wide.len()];
+    for activation in [Activation::Silu, Activation::Gelu, Activation::GeluTanh, Activation::Relu] {
+        sweep(&format!("gradient of gate {activation:?} 2048 x 1536"), 5 * g.len(), || {
+            gate_backward(&wide, activation, width, &g, &mut d);
+        });
+    }
+}
+
 fn sweeps() {
     let (tokens, hidden, width) = (2048, 576, 1536);
     let x = noise(1, tokens * hidden, 2.0);
@@ -264,7 +286,10 @@ fn bench_gradients() {
             if std::env::var_os("PRODUCTS").is_some() {
                 gradients(limit);
             }
-            head_gradients(limit);
+            sweeps_back();
+            if std::env::var_os("HEADS").is_some() {
+                head_gradients(limit);
+            }
             attention_gradients(limit);
         });
     }
