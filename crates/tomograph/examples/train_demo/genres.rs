@@ -3,17 +3,17 @@
 
 use std::fmt::Write as _;
 
-use crate::draw::Draw;
-use crate::template::{Names, capital, counted, fill, with_article};
-use crate::words::{COUNTRIES, DAYS, MONTHS, PEOPLE, list};
+use super::draw::Draw;
+use super::template::{Names, capital, counted, fill, with_article};
+use super::words::{COUNTRIES, DAYS, MONTHS, PEOPLE, list};
 
 /// A kind of document.
 pub(crate) type Genre = fn(&mut Draw) -> String;
 
 /// All kinds, the frequent ones more than once.
 pub(crate) const GENRES: &[Genre] = &[
-    story, story, story, story, letter, letter, shopping, country, country, log, questions, questions, recipe, inventory,
-    dialogue, diary,
+    story, story, story, story, letter, letter, shopping, country, country, log, questions, questions, recipe,
+    inventory, dialogue, diary,
 ];
 
 /// Two people, a thing, two places and a day: what most documents are about.
@@ -81,7 +81,13 @@ fn story(draw: &mut Draw) -> String {
     sentences.push(draw.pick(ENDINGS));
     let mut text = String::new();
     for sentence in sentences {
-        let gap = if text.is_empty() { "" } else if draw.chance(15) { "\n\n" } else { " " };
+        let gap = if text.is_empty() {
+            ""
+        } else if draw.chance(15) {
+            "\n\n"
+        } else {
+            " "
+        };
         text.push_str(gap);
         text.push_str(&fill(sentence, &names, draw));
     }
@@ -226,7 +232,8 @@ fn questions(draw: &mut Draw) -> String {
 }
 
 fn recipe(draw: &mut Draw) -> String {
-    let (dish, foods) = (draw.pick(list("dish").unwrap_or_default()), draw.several(list("food").unwrap_or_default(), 3));
+    let (dish, foods) =
+        (draw.pick(list("dish").unwrap_or_default()), draw.several(list("food").unwrap_or_default(), 3));
     let staples = draw.several(list("staple").unwrap_or_default(), 2);
     let people = draw.within(2, 8);
     let mut text = format!("{} of {} and {} for {}\n\n", capital(dish), foods[0], foods[1], counted(people));

@@ -1,7 +1,7 @@
 //! Sentences with holes: `{thing}` is what the document calls so, else drawn from the list of that name.
 
-use crate::draw::Draw;
-use crate::words::{NUMBERS, list};
+use super::draw::Draw;
+use super::words::{NUMBERS, list};
 
 /// What a document has named so far.
 #[derive(Default)]

@@ -2,8 +2,21 @@
 
 use tomo_text::Text;
 
-use crate::draw::Draw;
-use crate::genres::GENRES;
+use super::draw::Draw;
+use super::genres::GENRES;
+
+/// V: a token per byte, and one that stands between documents.
+pub(crate) const VOCAB: usize = 257;
+/// The token between documents.
+pub(crate) const SEPARATOR: u32 = 256;
+
+/// Seed of everything.
+pub(crate) const SEED: u64 = 4;
+/// Bytes of generated text.
+pub(crate) const TRAINING_PROSE: usize = 4_000_000;
+pub(crate) const TRAINING_SUMS: usize = 1_000_000;
+pub(crate) const HELD_OUT_PROSE: usize = 12_000;
+pub(crate) const HELD_OUT_SUMS: usize = 4_000;
 
 /// Streams of draws; the documents of one never depend on how many another has.
 const PROSE: u64 = 1;
@@ -67,4 +80,15 @@ fn sum(draw: &mut Draw) -> String {
         return format!("{a} - {b} = {}\n", a - b);
     }
     format!("{a} + {b} = {}\n", a + b)
+}
+
+/// Tokens of documents, one after the other, each with the separator in front, and one at the end.
+pub(crate) fn tokens<'a>(documents: impl IntoIterator<Item = &'a String>) -> Vec<u32> {
+    let mut tokens = Vec::new();
+    for document in documents {
+        tokens.push(SEPARATOR);
+        tokens.extend(document.bytes().map(u32::from));
+    }
+    tokens.push(SEPARATOR);
+    tokens
 }

@@ -2,10 +2,34 @@
 
 /// Names, and the pronouns that go with them.
 pub(crate) const PEOPLE: &[(&str, [&str; 3])] = &[
-    ("Anna", SHE), ("Bertil", HE), ("Clara", SHE), ("Dmitri", HE), ("Edith", SHE), ("Felix", HE), ("Greta", SHE),
-    ("Hamid", HE), ("Ines", SHE), ("Jonas", HE), ("Kirsten", SHE), ("Leo", HE), ("Marta", SHE), ("Nils", HE),
-    ("Olga", SHE), ("Pavel", HE), ("Rosa", SHE), ("Samuel", HE), ("Tilda", SHE), ("Viktor", HE), ("Wanda", SHE),
-    ("Yusuf", HE), ("Zoe", SHE), ("Martin", HE), ("Helena", SHE), ("Oskar", HE), ("Lydia", SHE), ("Henrik", HE),
+    ("Anna", SHE),
+    ("Bertil", HE),
+    ("Clara", SHE),
+    ("Dmitri", HE),
+    ("Edith", SHE),
+    ("Felix", HE),
+    ("Greta", SHE),
+    ("Hamid", HE),
+    ("Ines", SHE),
+    ("Jonas", HE),
+    ("Kirsten", SHE),
+    ("Leo", HE),
+    ("Marta", SHE),
+    ("Nils", HE),
+    ("Olga", SHE),
+    ("Pavel", HE),
+    ("Rosa", SHE),
+    ("Samuel", HE),
+    ("Tilda", SHE),
+    ("Viktor", HE),
+    ("Wanda", SHE),
+    ("Yusuf", HE),
+    ("Zoe", SHE),
+    ("Martin", HE),
+    ("Helena", SHE),
+    ("Oskar", HE),
+    ("Lydia", SHE),
+    ("Henrik", HE),
 ];
 
 const SHE: [&str; 3] = ["she", "her", "her"];
@@ -30,17 +54,26 @@ pub(crate) const COUNTRIES: &[[&str; 6]] = &[
 
 /// Months and their days.
 pub(crate) const MONTHS: &[(&str, usize)] = &[
-    ("January", 31), ("February", 28), ("March", 31), ("April", 30), ("May", 31), ("June", 30), ("July", 31),
-    ("August", 31), ("September", 30), ("October", 31), ("November", 30), ("December", 31),
+    ("January", 31),
+    ("February", 28),
+    ("March", 31),
+    ("April", 30),
+    ("May", 31),
+    ("June", 30),
+    ("July", 31),
+    ("August", 31),
+    ("September", 30),
+    ("October", 31),
+    ("November", 30),
+    ("December", 31),
 ];
 
 /// Days of the week, in their order.
 pub(crate) const DAYS: &[&str] = &["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
 /// Numbers in words, from zero.
-pub(crate) const NUMBERS: &[&str] = &[
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
-];
+pub(crate) const NUMBERS: &[&str] =
+    &["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
 
 /// Lists of words by name.
 pub(crate) fn list(name: &str) -> Option<&'static [&'static str]> {
@@ -50,31 +83,110 @@ pub(crate) fn list(name: &str) -> Option<&'static [&'static str]> {
 const LISTS: &[(&str, &[&str])] = &[
     ("day", DAYS),
     ("time", &["morning", "afternoon", "evening", "night"]),
-    ("place", &[
-        "market", "harbour", "station", "library", "mill", "church", "school", "bakery", "bridge", "forest",
-        "orchard", "museum", "workshop", "garden", "castle", "inn", "lighthouse", "post office", "quarry", "theatre",
-    ]),
-    ("thing", &[
-        "lamp", "basket", "coat", "letter", "key", "map", "clock", "bottle", "ladder", "bicycle", "blanket", "knife",
-        "hammer", "mirror", "umbrella", "apron", "envelope", "trunk", "violin", "ring", "kettle", "purse", "saw",
-        "notebook", "candle", "hat", "radio", "spade",
-    ]),
-    ("quality", &[
-        "old", "small", "heavy", "broken", "green", "red", "blue", "wooden", "empty", "new", "dusty", "bright",
-        "plain", "narrow", "silver", "yellow", "useful", "expensive", "worn", "strange",
-    ]),
+    (
+        "place",
+        &[
+            "market",
+            "harbour",
+            "station",
+            "library",
+            "mill",
+            "church",
+            "school",
+            "bakery",
+            "bridge",
+            "forest",
+            "orchard",
+            "museum",
+            "workshop",
+            "garden",
+            "castle",
+            "inn",
+            "lighthouse",
+            "post office",
+            "quarry",
+            "theatre",
+        ],
+    ),
+    (
+        "thing",
+        &[
+            "lamp", "basket", "coat", "letter", "key", "map", "clock", "bottle", "ladder", "bicycle", "blanket",
+            "knife", "hammer", "mirror", "umbrella", "apron", "envelope", "trunk", "violin", "ring", "kettle", "purse",
+            "saw", "notebook", "candle", "hat", "radio", "spade",
+        ],
+    ),
+    (
+        "quality",
+        &[
+            "old",
+            "small",
+            "heavy",
+            "broken",
+            "green",
+            "red",
+            "blue",
+            "wooden",
+            "empty",
+            "new",
+            "dusty",
+            "bright",
+            "plain",
+            "narrow",
+            "silver",
+            "yellow",
+            "useful",
+            "expensive",
+            "worn",
+            "strange",
+        ],
+    ),
     ("mood", &["tired", "glad", "angry", "quiet", "proud", "worried", "hungry", "curious", "calm", "certain"]),
     ("relation", &["brother", "sister", "neighbour", "cousin", "aunt", "uncle", "teacher", "friend"]),
-    ("job", &[
-        "baker", "carpenter", "doctor", "farmer", "teacher", "sailor", "clerk", "miller", "printer", "gardener",
-        "tailor", "librarian", "engineer", "painter", "weaver", "smith",
-    ]),
+    (
+        "job",
+        &[
+            "baker",
+            "carpenter",
+            "doctor",
+            "farmer",
+            "teacher",
+            "sailor",
+            "clerk",
+            "miller",
+            "printer",
+            "gardener",
+            "tailor",
+            "librarian",
+            "engineer",
+            "painter",
+            "weaver",
+            "smith",
+        ],
+    ),
     ("animal", &["dog", "cat", "horse", "goat", "hen", "goose", "donkey", "sheep", "crow", "fox"]),
     ("weather", &["rain", "snow", "fog", "wind", "sunshine", "hail", "thunder", "frost"]),
-    ("food", &[
-        "apples", "pears", "onions", "carrots", "eggs", "potatoes", "plums", "beans", "walnuts", "lemons", "leeks",
-        "turnips", "cherries", "radishes", "mushrooms", "tomatoes",
-    ]),
+    (
+        "food",
+        &[
+            "apples",
+            "pears",
+            "onions",
+            "carrots",
+            "eggs",
+            "potatoes",
+            "plums",
+            "beans",
+            "walnuts",
+            "lemons",
+            "leeks",
+            "turnips",
+            "cherries",
+            "radishes",
+            "mushrooms",
+            "tomatoes",
+        ],
+    ),
     ("staple", &["flour", "butter", "sugar", "milk", "rice", "salt", "oil", "cream", "honey", "yeast", "cheese"]),
     ("dish", &["soup", "pie", "stew", "bread", "cake", "salad", "porridge", "omelette"]),
     ("moved", &["walked", "went", "hurried", "drove", "came back", "cycled", "ran", "returned"]),
