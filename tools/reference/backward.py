@@ -1,4 +1,4 @@
-"""Writes the fixtures of the reverse pass: fixtures/parity/<case>/backward.safetensors and backward.json.
+"""Writes the fixtures of the reverse pass: fixtures/parity/<case>/{backward.safetensors,weights.backward.safetensors,backward.json}.
 
     python tools/reference/backward.py [case ...]
 
@@ -14,6 +14,13 @@ eager attention and experts, one thread, each sequence alone). Gradients are tor
                                     p and the gradients from the model in which one cell is `kl.weight.L{l}.<component>` [out, in]
 
 The last two, in some cases, give the residual entering layer 0 and the cells of layer 1.
+
+weights.backward.safetensors holds dL/d<tensor> of sequence 0 for the tensors of the checkpoint, in float32. Names and shapes are those of
+model.safetensors, without suffix: fused maps (qkv_proj, c_attn, query_key_value, gate_up_proj) in one piece as stored, gpt2's maps
+[in, out] as stored, each expert by itself. A tied embedding has one gradient, the sum of that as embedding and that as head,
+under the embedding's name; rows of tokens and positions that do not occur are zero where it is not tied. Experts without tokens have
+zeros. Left out: what the loss does not depend on (gemma3_multimodal's images). So that the files stay small, `weights.written` of
+backward.json says whether a case has every tensor or all but the matrices of layers (backward_weights.py); all were checked.
 """
 
 import json
@@ -26,6 +33,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from backward_taps import EverythingDouble, Gradients, cell_rows
+from backward_weights import by_name, check_names, compare, written
 from families_cases import CASES
 from forward import ROOT, load, losses_of
 from forward_cases import FORWARD_CASES
@@ -47,6 +55,7 @@ TOLERANCES = {
     "losses": "1e-6 of the loss; 1e-4 of the KL",
     "grad, weight_grad and answer.*": "||difference|| < 1e-5 ||tensor||; 1e-4 is what is asked for",
     "kl.*": "||difference|| < 2e-4 ||tensor||",
+    "weights.backward.safetensors": "||difference|| < 1e-5 ||tensor||, but absolutely 1e-6 for what is in zero_but_for_rounding",
     "router.logits": "absolutely 1e-6 where one expert is chosen and weights are normalised: the true gradient is zero",
     "why": "float32 by torch is within 3e-6 of float64 over all cases; the gradient of a small KL starts from the difference p - p_ref of "
     "nearly equal probabilities, which costs one to two digits: 4e-5",
@@ -217,6 +226,18 @@ def more_losses(name, folder, tokens, logits):
     return tensors, record
 
 
+def of_checkpoint(name, single, double):
+    """The gradient of every tensor of the checkpoint: those to write, and the record."""
+    stored = load_file(ROOT / name / "model.safetensors")
+    check_names(single.model, stored)
+    found, exact = (by_name(g.model, set(stored), g.of_parameters) for g in (single, double))
+    (worst, tensor), zero = compare(found, exact)
+    tensors, what = written(name, name in FORWARD_CASES, found)
+    unseen = len(stored) - len(found)
+    record = {"written": what, "tensors": len(tensors), "noise": {"norm": float(f"{worst:.2g}"), "tensor": tensor}, "zero_but_for_rounding": zero}
+    return tensors, record | ({"without_gradient": unseen} if unseen else {})
+
+
 def write_case(name):
     folder = ROOT / name
     forward = load_file(folder / "forward.safetensors")
@@ -237,6 +258,7 @@ def write_case(name):
         check_weights(double_model(folder), cells, double[2], double[1], taps)
         noise.add(found, double[1])
         noise.add(weights, double[2], ".weight_grad")
+        of_weights, weights_record = of_checkpoint(name, single[3], double[3])
         expected = {n.removesuffix(".out.0") for n in forward if n.endswith(".out.0")}
         assert expected <= set(found), expected - set(found)
         assert all(found[n].shape == forward[f"{n}.out.0"].shape for n in expected)
@@ -253,15 +275,19 @@ def write_case(name):
         more, records = more_losses(name, folder, forward["tokens.0"], forward["logits.0"])
         tensors |= more
         record |= records
+    record["weights"] = weights_record
     record["tolerances"] = TOLERANCES
     save_file({n: t.contiguous() for n, t in tensors.items()}, folder / "backward.safetensors")
+    save_file({n: t.contiguous() for n, t in of_weights.items()}, folder / "weights.backward.safetensors")
     (folder / "backward.json").write_text(json.dumps(record, indent=1) + "\n")
     size = (folder / "backward.safetensors").stat().st_size
     assert size < LIMIT, (name, size)
+    weights_size = (folder / "weights.backward.safetensors").stat().st_size
     kinds = {"nll": record["noise"]} | {k: record[k]["noise"] for k in ("answer", "kl") if k in record}
     worst = {k: max(v["norm"] for name, v in noise.items() if name != "what") for k, noise in kinds.items()}
-    print(f"{name}: {size / 1000:.0f} kB, differences {losses[0]['central_differences']:g}, noise",
-          ", ".join(f"{k} {v:.1g}" for k, v in worst.items()), flush=True)
+    print(f"{name}: {size / 1000:.0f} + {weights_size / 1000:.0f} kB, differences {losses[0]['central_differences']:g}, noise",
+          ", ".join(f"{k} {v:.1g}" for k, v in worst.items()), "weights {norm:g} {tensor}".format(**weights_record["noise"]),
+          *(f"zero: {n}" for n in weights_record["zero_but_for_rounding"]), flush=True)
 
 
 if __name__ == "__main__":

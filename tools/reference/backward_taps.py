@@ -88,6 +88,7 @@ class Gradients:
         self.finish = {}
         self.hooks = []
         self.moved = None
+        self.of_parameters = ()
         stack = blocks(model)
         for layer, block in enumerate(stack):
             self.watch_block(layer, block)
@@ -181,7 +182,10 @@ class Gradients:
         return loss_of(logits.squeeze(0).double())
 
     def run(self, tokens, loss_of, cells=()):
-        """`(loss, {name: gradient}, {name: weight gradient [out, in]})`; `cells`: (name, layer, component, expert)."""
+        """`(loss, {name: gradient}, {name: weight gradient [out, in]})`; `cells`: (name, layer, component, expert).
+
+        With cells, `of_parameters` holds the gradient of every parameter afterwards, None where the loss does not see it.
+        """
         loss = self.loss(tokens, loss_of)
         parameters = list(self.model.parameters()) if cells else []
         found = torch.autograd.grad(loss, [*self.kept.values(), *parameters], allow_unused=bool(cells))
@@ -191,7 +195,8 @@ class Gradients:
                 piece = cut(gradient)
                 out[name] = (piece.squeeze(0) if piece.dim() == 3 else piece).clone().contiguous()
         out["embedded"] = out["L0.residual_in"].clone()
-        by_parameter = dict(zip(map(id, parameters), found[len(self.kept):]))
+        self.of_parameters = found[len(self.kept):]
+        by_parameter = dict(zip(map(id, parameters), self.of_parameters))
         weights = {}
         for name, layer, component, expert in cells:
             rows = cell_rows(self.model, layer, component, expert, of=lambda p: by_parameter[id(p)])

@@ -181,7 +181,7 @@ def write_case(name):
         "tolerances": TOLERANCES,
     }
     (folder / "forward.json").write_text(json.dumps(record, indent=1) + "\n")
-    size = sum(f.stat().st_size for f in folder.iterdir() if f.stem != "backward")
+    size = sum(f.stat().st_size for f in folder.iterdir() if "backward" not in f.name)
     assert size < LIMIT, (name, size)
     print(f"{name}: loss {record['mean_loss_over_tokens']:.6f}, {size / 1000:.0f} kB, {' '.join(record['switches'])}")
     print("   ", ", ".join(f"{k} {v:g}" for k, v in (record["effects"] | {"noise": record["noise"]["largest"]}).items()))

@@ -6,6 +6,7 @@ Needs torch, transformers, safetensors; runs on a CPU. Inputs are float32; every
 to float32 once, losses stay float64. The file's metadata says script and versions.
 """
 
+import re
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
@@ -60,10 +61,43 @@ def attentions():
     return out
 
 
+def attention_gradients():
+    """Rows [dq | dk | dv] of each token, for g = dL/dout."""
+    rows = noise(1, 130, (HEADS + 2 * KV_HEADS) * HEAD_DIM, span=2.5)
+    g = noise(21, 130, HEADS * HEAD_DIM)
+    out = {"attention_backward/g": g}
+    for tokens, window, softcap in [
+        (1, None, None),
+        (13, 5, 2.0),
+        (67, None, None),
+        (67, 64, None),
+        (67, 200, 0.7),
+        (130, 33, None),
+        (130, None, 3.0),
+    ]:
+        x = rows[:tokens].double().requires_grad_()
+        attention(x, tokens, window, softcap).backward(g[:tokens].double())
+        out[f"attention_backward/{tokens}/{window or 0}/{softcap or 0}"] = x.grad
+    return out
+
+
+def gradients(f, g, *inputs):
+    """What backward makes of g for each input of f."""
+    wide = [t.double().requires_grad_() for t in inputs]
+    f(*wide).backward(g.double())
+    return [t.grad for t in wide]
+
+
 def norms():
     x, weight, bias = noise(2, 5, 37, span=3.0) + 0.7, noise(3, 37), noise(4, 37)
     wide = [t.double() for t in (x, weight, bias)]
-    return {
+    g = noise(22, 5, 37)
+    rms = gradients(lambda x, w: F.rms_norm(x, (37,), w, eps=1e-5), g, x, weight)
+    layer = gradients(lambda x, w, b: F.layer_norm(x, (37,), w, b, eps=1e-5), g, x, weight, bias)
+    names = ("x", "weight", "bias")
+    backward = {f"norm_backward/rms/{name}": t for name, t in zip(names, rms)}
+    backward |= {f"norm_backward/layer/{name}": t for name, t in zip(names, layer)} | {"norm_backward/g": g}
+    return backward | {
         "norm/x": x,
         "norm/weight": weight,
         "norm/bias": bias,
@@ -77,10 +111,20 @@ def rotation():
     x, frequencies = noise(5, 21, 2, 14), 1000.0 ** (-torch.arange(5) / 5)
     angles = torch.arange(21)[:, None] * frequencies
     cos, sin = [f(torch.cat([angles, angles], -1).double())[None] for f in (torch.cos, torch.sin)]
-    turning = x[None, ..., :10].double().transpose(1, 2)
-    turned, _ = apply_rotary_pos_emb(turning, turning, cos, sin)
-    out = torch.cat([turned.transpose(1, 2)[0], x[..., 10:].double()], -1)
-    return {"rotation/x": x, "rotation/frequencies": frequencies, "rotation/out": out}
+
+    def turn(x):
+        turning = x[None, ..., :10].transpose(1, 2)
+        turned, _ = apply_rotary_pos_emb(turning, turning, cos, sin)
+        return torch.cat([turned.transpose(1, 2)[0], x[..., 10:]], -1)
+
+    g = noise(23, 21, 2, 14)
+    return {
+        "rotation/x": x,
+        "rotation/frequencies": frequencies,
+        "rotation/out": turn(x.double()),
+        "rotation_backward/g": g,
+        "rotation_backward/x": gradients(turn, g, x)[0],
+    }
 
 
 def activations():
@@ -88,16 +132,39 @@ def activations():
     out = {"activation/x": x}
     for name in ("silu", "gelu", "gelu_pytorch_tanh", "relu", "relu2"):
         out[f"activation/{name}"] = ACT2FN[name](x.double())
+        out[f"activation_backward/{name}"] = gradients(ACT2FN[name], torch.ones_like(x), x)[0]
     up, gate = noise(7, 3, 41), noise(8, 3, 41, span=6.0)
     out["gate/rows"] = torch.cat([up, gate], -1)
     out["gate/silu"] = F.silu(gate.double()) * up.double()
+    g = noise(24, 3, 41)
+    out["gate_backward/g"] = g
+    for name in ("silu", "gelu_pytorch_tanh"):
+        d_up, d_gate = gradients(lambda up, gate: ACT2FN[name](gate) * up, g, up, gate)
+        out[f"gate_backward/{name}"] = torch.cat([d_up, d_gate], -1)
     return out
+
+
+def limits():
+    """A clamp, at its limits and beyond them, and of NaN."""
+    x = torch.cat([noise(25, 30, span=3.0), torch.tensor([1.5, -1.5, 0.0, float("nan"), float("inf"), float("-inf")])])
+    g = noise(26, 36)
+    return {"clamp/x": x, "clamp_backward/g": g, "clamp_backward/x": gradients(lambda x: x.clamp(-1.5, 1.5), g, x)[0]}
 
 
 def products():
     x, weight, bias = noise(9, 7, 33), noise(10, 19, 33), noise(11, 19)
     out = F.linear(x.double(), weight.double(), bias.double())
-    return {"linear/x": x, "linear/weight": weight, "linear/bias": bias, "linear/out": out}
+    g = noise(27, 7, 19)
+    d_x, d_weight = gradients(lambda x, w: F.linear(x, w, bias.double()), g, x, weight)
+    return {
+        "linear/x": x,
+        "linear/weight": weight,
+        "linear/bias": bias,
+        "linear/out": out,
+        "linear_backward/g": g,
+        "linear_backward/x": d_x,
+        "linear_backward/weight": d_weight,
+    }
 
 
 def losses():
@@ -116,12 +183,47 @@ def losses():
     }
 
 
+def loss_gradients():
+    """Of the sum over tokens, to hidden states and the head, with a bias: of labels, of labels drawn where the distribution
+    function passes given numbers, and of KL(reference || model)."""
+    hidden, weight, bias = noise(12, 7, 12, span=2.0), noise(13, 301, 12, span=2.0), noise(28, 301)
+    reference = hidden + noise(29, 7, 12, span=0.5)
+    targets = torch.tensor([0, 300, 12, 13, 150, 299, 77])
+    uniforms = torch.tensor([1e-9, 0.2, 0.4, 0.5, 0.7, 0.9, 1 - 1e-9], dtype=torch.float64)
+    out = {"head/bias": bias, "head/reference": reference, "head/uniforms": uniforms}
+    for cap in (None, 5.0):
+
+        def logits(hidden, weight, bias):
+            x = 0.5 * F.linear(hidden, weight, bias)
+            return x if cap is None else cap * torch.tanh(x / cap)
+
+        wide = [t.double() for t in (hidden, weight, bias)]
+        drawn = torch.searchsorted(logits(*wide).softmax(-1).cumsum(-1), uniforms[:, None], right=True)[:, 0]
+        goal = logits(reference.double(), *wide[1:]).log_softmax(-1)
+
+        def divergence(x):
+            return F.kl_div(x.log_softmax(-1), goal, reduction="none", log_target=True).sum(-1)
+
+        for name, loss in {
+            "labels": lambda x: F.cross_entropy(x, targets, reduction="none"),
+            "drawn": lambda x: F.cross_entropy(x, drawn, reduction="none"),
+            "divergence": divergence,
+        }.items():
+            name = f"head/{cap or 0}/{name}"
+            out[f"{name}/losses"] = loss(logits(*wide))
+            grads = gradients(lambda *x: loss(logits(*x)), torch.ones(7), hidden, weight, bias)
+            out |= {f"{name}/{part}": t for part, t in zip(("hidden", "weight", "bias"), grads)}
+        out[f"head/{cap or 0}/drawn/labels"] = drawn.int()
+    return out
+
+
 def main():
     tensors = {}
-    for part in (attentions, norms, rotation, activations, products, losses):
+    parts = (attentions, attention_gradients, norms, rotation, activations, limits, products, losses, loss_gradients)
+    for part in parts:
         tensors |= part()
-    keep = ("loss/of_", "loss/targets")
-    tensors = {name: (t if name.startswith(keep) else t.float()).contiguous() for name, t in tensors.items()}
+    keep = re.compile("loss/of_|loss/targets|head/uniforms|head/.*/(losses|labels)")
+    tensors = {name: (t if keep.match(name) else t.float()).contiguous() for name, t in tensors.items()}
     made = {"script": "tools/reference/ops.py"} | {name: version(name) for name in ("torch", "transformers", "safetensors")}
     save_file(tensors, OUT, metadata=made)
     print(OUT, OUT.stat().st_size)

@@ -1,6 +1,7 @@
 use tomo_map::CellId;
 
 use crate::ModelError;
+use crate::error::quoted;
 
 /// Why a model could not be run.
 #[derive(Debug, thiserror::Error)]
@@ -111,6 +112,45 @@ pub enum EngineError {
         value: f64,
     },
 
+    /// An objective that does not fit the sequences it is asked of.
+    #[error(
+        "objective {objective} does not fit sequence {sequence}\n  expected: positions ascending from 1 to T - 1; a label \
+         of the vocabulary for each; reference states of T x D values; one objective at least"
+    )]
+    Objective {
+        /// Which objective.
+        objective: usize,
+        /// Which sequence.
+        sequence: usize,
+    },
+
+    /// Block inputs could not be written, or read again.
+    #[error(
+        "cannot {what}\n  found: {source}\n  hint: TMPDIR names the folder of scratch files; it needs room for them"
+    )]
+    Scratch {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+
+    /// The folder that a pass is to be resumed from cannot be used.
+    #[error("cannot keep a pass to be resumed\n  folder: {folder}\n  found: {source}")]
+    Folder {
+        /// The folder, quoted.
+        folder: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+
+    /// What an observer saved is not what it can go on from.
+    #[error("what a pass left to be resumed cannot be read: {reason}")]
+    Saved {
+        /// Why.
+        reason: String,
+    },
+
     /// The system refused worker threads.
     #[error("cannot start {threads} worker threads: {reason}")]
     Threads {
@@ -119,6 +159,21 @@ pub enum EngineError {
         /// What the system said.
         reason: String,
     },
+}
+
+impl EngineError {
+    pub(crate) fn scratch(what: &str, source: std::io::Error) -> Self {
+        Self::Scratch { what: what.to_owned(), source }
+    }
+
+    pub(crate) fn folder(folder: &std::path::Path, source: std::io::Error) -> Self {
+        Self::Folder { folder: quoted(&folder.display().to_string()), source }
+    }
+
+    /// Block inputs that were never stored.
+    pub(crate) fn lost() -> Self {
+        Self::scratch("read block inputs", std::io::ErrorKind::NotFound.into())
+    }
 }
 
 impl From<tomo_checkpoint::Error> for EngineError {

@@ -4,6 +4,7 @@ use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
 use super::error::{EngineError, megabytes};
 use super::head::TILE;
+use super::reverse::reverse_groups;
 use super::tap::Tap;
 use super::taps::Taps;
 use crate::architecture::{Architecture, Layer, Wiring};
@@ -28,6 +29,29 @@ pub struct MemoryPlan {
     pub bytes: u64,
     /// Of these, decoded weights.
     pub weight_bytes: u64,
+    /// The budget it was made for.
+    pub budget: u64,
+}
+
+/// What a reverse pass takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReversePlan {
+    /// Whether all blocks stay decoded; else they are loaded, used and dropped, forward and again backward.
+    pub resident: bool,
+    /// Whether what blocks make forward is kept for the way back; else it is made again.
+    pub keeps_activations: bool,
+    /// Whether the inputs of blocks wait in a scratch file; else in memory.
+    pub inputs_on_disk: bool,
+    /// Bytes at the peak: weights, activations, gradients, what observers said they need, and the program itself.
+    pub bytes: u64,
+    /// Of these, decoded weights.
+    pub weight_bytes: u64,
+    /// Bytes of the scratch file, or of a pass that can be resumed.
+    pub disk_bytes: u64,
+    /// Bytes of the checkpoint that are read.
+    pub read_bytes: u64,
+    /// Floating-point operations of the matrix products.
+    pub operations: u64,
     /// The budget it was made for.
     pub budget: u64,
 }
@@ -142,6 +166,128 @@ fn scratch_bytes(layer: &Layer, hidden: u64, rows: u64, taps: &Taps<'_>, model: 
         per_row += 2 * hidden + experts.count as u64;
     }
     4 * per_row * rows
+}
+
+/// The parts of a reverse pass, in bytes.
+pub(crate) struct ReverseParts {
+    /// Of one block's weights at a time, the residual stream and a block's forward pass.
+    pass: Parts,
+    /// What the largest block keeps of the largest group.
+    tape: u64,
+    /// What all blocks keep of all groups.
+    tapes: u64,
+    /// Inputs of all blocks.
+    inputs: u64,
+    /// The gradients of a group in a block, of the stream, and of what the head reads.
+    gradients: u64,
+    /// Checkpoint bytes of one reading of all blocks, and of the head.
+    stored: (u64, u64),
+    /// Products of one pass forward through the blocks; through the head.
+    products: (u64, u64),
+    objectives: u64,
+}
+
+impl ReverseParts {
+    pub(crate) fn new(
+        model: &Model,
+        architecture: &Architecture,
+        lengths: &[usize],
+        objectives: usize,
+        observers: u64,
+    ) -> Self {
+        let pass = Parts::new(model, architecture, lengths, &Taps::new(&[]), true, observers);
+        let (hidden, count) = (architecture.hidden as u64, objectives.max(1) as u64);
+        let largest =
+            reverse_groups(lengths.iter().copied(), objectives).iter().map(|g| g.rows()).max().unwrap_or(0) as u64;
+        let (tokens, layers) = (pass.tokens, architecture.layers.len() as u64);
+        let tape = |layer: &Layer, rows: u64| 4 * rows * values_per_row(layer, hidden, model, true);
+        let gradient = |layer: &Layer| 4 * count * largest * values_per_row(layer, hidden, model, false);
+        let largest_of = |f: &dyn Fn(&Layer) -> u64| architecture.layers.iter().map(f).max().unwrap_or(0);
+        let cells = model.cells();
+        let weights: u64 = cells.iter().map(|c| routed(&architecture.layers, c) as u64).sum();
+        let stored = (0..cells.len()).map(|at| model.cell_bytes(at)).sum();
+        let head = architecture.vocab as u64 * hidden;
+        let head_stored = model.source().tensor(&architecture.head.tensor).map_or(0, |t| t.bytes);
+        Self {
+            tape: largest_of(&|layer| tape(layer, largest)),
+            tapes: architecture.layers.iter().map(|layer| tape(layer, tokens)).sum(),
+            inputs: 4 * tokens * hidden * (layers + 1),
+            // The stream; what the head reads with its gradients, twice on the way through the final norm.
+            gradients: largest_of(&gradient) + 4 * tokens * hidden * (2 * count + 4),
+            stored: (stored, head_stored),
+            products: (2 * tokens * weights, 2 * tokens * head),
+            objectives: count,
+            pass,
+        }
+    }
+
+    /// The first of these that fits: everything kept; what blocks make forward made again; weights streamed; inputs of blocks
+    /// on disk. `on_disk`: the inputs go there in any case.
+    pub(crate) fn plan(&self, budget: u64, streamed: bool, recompute: bool) -> Result<ReversePlan, EngineError> {
+        let mut least = u64::MAX;
+        for (resident, keeps, on_disk) in
+            [(true, true, false), (true, false, false), (false, false, false), (false, false, true)]
+        {
+            if (resident && streamed) || (keeps && recompute) {
+                continue;
+            }
+            let weights = match resident {
+                true => self.pass.blocks + self.pass.head,
+                false => (2 * self.pass.largest).max(self.pass.tile),
+            };
+            let activations = if keeps { self.tapes } else { self.tape };
+            let inputs = if on_disk { 4 * self.pass.per_token } else { self.inputs };
+            let bytes = weights + self.pass.mapped + activations + inputs + self.gradients + self.pass.activations();
+            least = least.min(bytes);
+            if bytes <= budget {
+                let readings = if resident { 1 } else { 2 };
+                let (blocks, head) = self.products;
+                let sweeps = if keeps { 1 } else { 2 };
+                return Ok(ReversePlan {
+                    resident,
+                    keeps_activations: keeps,
+                    inputs_on_disk: on_disk,
+                    bytes,
+                    weight_bytes: weights,
+                    disk_bytes: if on_disk { self.inputs } else { 0 },
+                    read_bytes: readings * (self.stored.0 + self.stored.1),
+                    operations: blocks * (sweeps + self.objectives) + 3 * head,
+                    budget,
+                });
+            }
+        }
+        let hint = format!("--memory {}, or fewer tokens", megabytes(least).replace(' ', ""));
+        Err(EngineError::Memory { budget, needed: least, hint })
+    }
+}
+
+/// Weights of a cell that a token meets: of an expert, those that a token meets on average.
+fn routed(layers: &[Layer], cell: &crate::CellSource) -> f64 {
+    let weights = (cell.out_features * cell.in_features) as f64;
+    let experts = layers.get(cell.id.layer as usize).and_then(|l| l.mlp.experts.as_ref());
+    match (cell.id.expert, experts) {
+        (Some(_), Some(experts)) => weights * experts.top_k as f64 / experts.count.max(1) as f64,
+        _ => weights,
+    }
+}
+
+/// Values per row that a block's tape keeps, or that its gradients take.
+fn values_per_row(layer: &Layer, hidden: u64, model: &Model, tape: bool) -> u64 {
+    let attention = &layer.attention;
+    let query = (attention.heads * attention.head_dim) as u64;
+    let projected = query + 2 * (attention.kv_heads * attention.head_dim) as u64;
+    let dims = model.dims();
+    let width = if layer.mlp.experts.is_some() { dims.expert_ffn } else { dims.ffn }.unwrap_or(0);
+    let mlp = width * if layer.mlp.gated { 3 } else { 2 };
+    let (chosen, routing) = match &layer.mlp.experts {
+        // As if all tokens chose the same experts: what a buffer for one expert has to hold.
+        Some(experts) => (experts.top_k as u64, 2 * hidden + 2 * experts.count as u64),
+        None => (1, 0),
+    };
+    match tape {
+        true => 8 * hidden + 2 * projected + query + chosen * mlp + chosen * routing,
+        false => 4 * hidden + projected + query + mlp + routing,
+    }
 }
 
 /// What a pass may take when nobody says: a share of what is free now.

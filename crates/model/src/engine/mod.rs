@@ -26,9 +26,11 @@ mod error;
 mod gradient;
 mod head;
 mod memory;
-mod mixture;
 mod ops;
 mod pass;
+mod resume;
+mod reverse;
+mod store;
 mod tap;
 mod taps;
 mod weights;
@@ -37,6 +39,7 @@ pub use error::EngineError;
 pub use gradient::{
     Blend, CellGradients, GradientObserver, Input, Loss, Objective, ParameterGradient, ReverseOutcome, Span,
 };
-pub use memory::{MemoryPlan, default_budget};
+pub use memory::{MemoryPlan, ReversePlan, default_budget};
 pub use pass::{Engine, EngineOptions, Outcome, PassProgress, Until, Unwatched};
+pub use resume::Resume;
 pub use tap::{CellWeights, Observer, Port, Rows, Seen, Tap};

@@ -6,10 +6,10 @@ use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
 
-use super::block::{Block, RotaryTables, Scratch};
+use super::block::{Block, RotaryTables, Tape};
 use super::error::EngineError;
 use super::head::{HeadRun, HeadWeights};
-use super::memory::{GROUP_ROWS, MemoryPlan, Parts, default_budget};
+use super::memory::{GROUP_ROWS, MemoryPlan, Parts, ReverseParts, ReversePlan, default_budget};
 use super::ops::{NormWeights, RotaryTable, normalise, scale};
 use super::tap::{Observer, Rows, Tap};
 use super::taps::{Group, Site, Taps};
@@ -26,6 +26,8 @@ pub struct EngineOptions {
     pub memory_bytes: Option<u64>,
     /// Load, use and drop blocks even where all of them would fit.
     pub streamed: bool,
+    /// Run blocks forward again on the way back even where keeping what they made would fit.
+    pub recompute: bool,
 }
 
 /// Who watches a pass, and may end it.
@@ -59,10 +61,10 @@ pub struct Outcome {
 
 /// A model that can be run.
 pub struct Engine {
-    model: Arc<Model>,
-    architecture: Architecture,
-    options: EngineOptions,
-    pool: rayon::ThreadPool,
+    pub(super) model: Arc<Model>,
+    pub(super) architecture: Architecture,
+    pub(super) options: EngineOptions,
+    pub(super) pool: rayon::ThreadPool,
     /// Decoded blocks, where they stay.
     blocks: Vec<OnceLock<BlockWeights>>,
     head: OnceLock<HeadWeights>,
@@ -118,6 +120,22 @@ impl Engine {
         parts.plan(self.options.memory_bytes.unwrap_or_else(default_budget), self.options.streamed)
     }
 
+    /// What [`Engine::reverse`] will take for sequences of these lengths and so many objectives; `observer_bytes` is what the
+    /// observers keep.
+    ///
+    /// # Errors
+    /// More than the budget even when blocks are streamed and their inputs wait on disk.
+    pub fn plan_reverse(
+        &self,
+        lengths: &[usize],
+        objectives: usize,
+        observer_bytes: u64,
+    ) -> Result<ReversePlan, EngineError> {
+        let parts = ReverseParts::new(&self.model, &self.architecture, lengths, objectives, observer_bytes);
+        let budget = self.options.memory_bytes.unwrap_or_else(default_budget);
+        parts.plan(budget, self.options.streamed, self.options.recompute)
+    }
+
     /// Runs `sequences` of token ids through the model, each from position 0 and by itself, and hands taps to
     /// `observers`. The order is layer by layer: weights are read once, whatever the number of tokens. Same sequences,
     /// same build, same thread count: same bits, streamed or not.
@@ -133,19 +151,19 @@ impl Engine {
         until: Until,
         progress: &dyn PassProgress,
     ) -> Result<Outcome, EngineError> {
-        self.check_sequences(sequences)?;
+        self.check_sequences(sequences.iter().map(Vec::as_slice))?;
         let taps = Taps::new(observers);
-        let groups = groups(sequences);
+        let groups = groups(sequences.iter().map(Vec::len), GROUP_ROWS);
         progress
             .start(groups.len() * self.architecture.layers.len() + usize::from(until == Until::Loss) * groups.len());
         let mut pass = Pass {
             engine: self,
             sequences,
             taps: &taps,
-            residual: self.pool.install(|| self.embed(sequences))?,
+            residual: self.pool.install(|| self.embed(&positions_of(sequences)))?,
             groups,
-            rotary: self.rotary_tables(sequences),
-            scratch: Scratch::default(),
+            rotary: self.rotary_tables(sequences.iter().map(Vec::len)),
+            tape: Tape::default(),
             progress,
         };
         if !pass.blocks(plan.resident)? {
@@ -168,16 +186,16 @@ impl Engine {
     /// As [`Engine::forward`].
     pub fn logits(&self, sequence: &[u32]) -> Result<Vec<f32>, EngineError> {
         let sequences = [sequence.to_vec()];
-        self.check_sequences(&sequences)?;
+        self.check_sequences(sequences.iter().map(Vec::as_slice))?;
         let taps = Taps::new(&[]);
         let mut pass = Pass {
             engine: self,
             sequences: &sequences,
             taps: &taps,
-            residual: self.pool.install(|| self.embed(&sequences))?,
-            groups: groups(&sequences),
-            rotary: self.rotary_tables(&sequences),
-            scratch: Scratch::default(),
+            residual: self.pool.install(|| self.embed(&positions_of(&sequences)))?,
+            groups: groups(sequences.iter().map(Vec::len), GROUP_ROWS),
+            rotary: self.rotary_tables(sequences.iter().map(Vec::len)),
+            tape: Tape::default(),
             progress: &Unwatched,
         };
         pass.blocks(false)?;
@@ -195,11 +213,11 @@ impl Engine {
         Ok(all)
     }
 
-    fn check_sequences(&self, sequences: &[Vec<u32>]) -> Result<(), EngineError> {
+    pub(super) fn check_sequences<'t>(&self, sequences: impl Iterator<Item = &'t [u32]>) -> Result<(), EngineError> {
         let positions =
             self.architecture.embedding.positions.as_ref().and_then(|name| self.model.source().tensor(name));
         let positions = positions.and_then(|t| t.shape.first()).and_then(|p| usize::try_from(*p).ok());
-        for (sequence, tokens) in sequences.iter().enumerate() {
+        for (sequence, tokens) in sequences.enumerate() {
             let length = tokens.len();
             if length < 2 {
                 return Err(EngineError::Short { sequence, length });
@@ -216,22 +234,27 @@ impl Engine {
     }
 
     /// The residual stream before the first block, `[N, D]`.
-    fn embed(&self, sequences: &[Vec<u32>]) -> Result<Vec<f32>, EngineError> {
+    pub(super) fn embed(&self, tokens: &[Embedded]) -> Result<Vec<f32>, EngineError> {
         let (hidden, spec) = (self.architecture.hidden, &self.architecture.embedding);
         let source = self.model.source();
         let row = |tensor: &str, row: u64, out: &mut [f32]| -> Result<(), EngineError> {
             source.decode(tensor, row * hidden as u64..(row + 1) * hidden as u64, out)?;
             check_finite(out, tensor, |at| format!("row {row}, column {at}"))
         };
-        let tokens: Vec<(usize, u32)> = sequences.iter().flat_map(|s| s.iter().copied().enumerate()).collect();
         let mut residual = vec![0.0; tokens.len() * hidden];
-        residual.par_chunks_mut(hidden).zip(&tokens).with_min_len(16).try_for_each(|(out, (position, token))| {
-            row(&spec.tensor, u64::from(*token), out)?;
+        residual.par_chunks_mut(hidden).zip(tokens).with_min_len(16).try_for_each(|(out, embedded)| {
+            row(&spec.tensor, u64::from(embedded.token), out)?;
+            let mut other = Vec::new();
+            if let Some((from, share)) = embedded.blend {
+                other.resize(hidden, 0.0);
+                row(&spec.tensor, u64::from(from), &mut other)?;
+                out.iter_mut().zip(&other).for_each(|(x, from)| *x = share * *x + (1.0 - share) * from);
+            }
             scale(out, spec.scale);
             if let Some(positions) = &spec.positions {
-                let mut learned = vec![0.0; hidden];
-                row(positions, *position as u64, &mut learned)?;
-                out.iter_mut().zip(&learned).for_each(|(x, p)| *x += p);
+                other.resize(hidden, 0.0);
+                row(positions, embedded.position as u64, &mut other)?;
+                out.iter_mut().zip(&other).for_each(|(x, p)| *x += p);
             }
             Ok::<(), EngineError>(())
         })?;
@@ -241,15 +264,67 @@ impl Engine {
         Ok(residual)
     }
 
-    fn rotary_tables(&self, sequences: &[Vec<u32>]) -> RotaryTables {
+    pub(super) fn rotary_tables(&self, lengths: impl Iterator<Item = usize> + Clone) -> RotaryTables {
         let mut tables = HashMap::new();
         for (index, rope) in self.architecture.ropes.iter().enumerate() {
-            for sequence in sequences {
-                let length = sequence.len();
+            for length in lengths.clone() {
                 tables.entry((index, length)).or_insert_with(|| RotaryTable::new(rope, length));
             }
         }
         tables
+    }
+
+    /// Hands over the blocks of `order`, each decoded while the one before it runs; afterwards kept where `keep` says so, else
+    /// dropped. `run` says whether to go on; `false` when it did not.
+    pub(super) fn each_block(
+        &self,
+        order: &[usize],
+        keep: bool,
+        mut run: impl FnMut(usize, &BlockWeights) -> Result<bool, EngineError>,
+    ) -> Result<bool, EngineError> {
+        let to_load: Vec<usize> = order.iter().copied().filter(|l| self.blocks[*l].get().is_none()).collect();
+        std::thread::scope(|scope| {
+            // No room in the channel: one block in use, one waiting.
+            let (send, receive) = mpsc::sync_channel(0);
+            scope.spawn(move || {
+                for layer in to_load {
+                    let block = self.load_block(layer);
+                    let failed = block.is_err();
+                    // A closed channel means that nobody wants more.
+                    if send.send(block).is_err() || failed {
+                        return;
+                    }
+                }
+            });
+            for &layer in order {
+                let slot = &self.blocks[layer];
+                let ran = match slot.get() {
+                    Some(block) => run(layer, block)?,
+                    None => {
+                        // The loader ends early only after an error, which comes through here.
+                        let Ok(block) = receive.recv() else { return Ok(false) };
+                        let block = block?;
+                        if keep { run(layer, slot.get_or_init(|| block))? } else { run(layer, &block)? }
+                    }
+                };
+                if !ran {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        })
+    }
+
+    /// The head's weights, decoded whole and kept where `resident` says so.
+    pub(super) fn head_weights(&self, resident: bool) -> Result<&HeadWeights, EngineError> {
+        match (resident, self.head.get()) {
+            (false, _) => Ok(&HeadWeights::Streamed),
+            (true, Some(weights)) => Ok(weights),
+            (true, None) => {
+                let weights = self.head_run(&HeadWeights::Streamed).load()?;
+                Ok(self.head.get_or_init(|| weights))
+            }
+        }
     }
 
     fn load_block(&self, layer: usize) -> Result<BlockWeights, EngineError> {
@@ -257,7 +332,7 @@ impl Engine {
         BlockWeights::load(&self.model, self.architecture.hidden, number, &self.architecture.layers[layer])
     }
 
-    fn head_run<'a>(&'a self, weights: &'a HeadWeights) -> HeadRun<'a> {
+    pub(super) fn head_run<'a>(&'a self, weights: &'a HeadWeights) -> HeadRun<'a> {
         let Architecture { hidden, vocab, head, .. } = &self.architecture;
         HeadRun { model: &self.model, spec: head, weights, hidden: *hidden, vocab: *vocab }
     }
@@ -274,17 +349,32 @@ impl PassProgress for Unwatched {
     }
 }
 
-/// Sequences in their order, as many to a group as [`GROUP_ROWS`] hold.
-fn groups(sequences: &[Vec<u32>]) -> Vec<Group> {
+/// A token where it is embedded.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Embedded {
+    pub(super) position: usize,
+    pub(super) token: u32,
+    /// Another token, and the share of this one's embedding in the mixture of both.
+    pub(super) blend: Option<(u32, f32)>,
+}
+
+/// Every token of `sequences`, one after the other.
+fn positions_of(sequences: &[Vec<u32>]) -> Vec<Embedded> {
+    let embedded = |(position, token): (usize, &u32)| Embedded { position, token: *token, blend: None };
+    sequences.iter().flat_map(|s| s.iter().enumerate().map(embedded)).collect()
+}
+
+/// Sequences of these lengths in their order, as many to a group as `most` rows hold; a longer one is a group of its own.
+pub(super) fn groups(lengths: impl Iterator<Item = usize>, most: usize) -> Vec<Group> {
     let mut groups = Vec::new();
     let (mut members, mut rows) = (Vec::new(), 0);
-    for (index, sequence) in sequences.iter().enumerate() {
-        if rows > 0 && rows + sequence.len() > GROUP_ROWS {
+    for (index, length) in lengths.enumerate() {
+        if rows > 0 && rows + length > most {
             groups.push(Group::new(std::mem::take(&mut members).into_iter()));
             rows = 0;
         }
-        members.push((index, sequence.len()));
-        rows += sequence.len();
+        members.push((index, length));
+        rows += length;
     }
     if rows > 0 {
         groups.push(Group::new(members.into_iter()));
@@ -301,50 +391,21 @@ struct Pass<'a> {
     residual: Vec<f32>,
     groups: Vec<Group>,
     rotary: RotaryTables,
-    scratch: Scratch,
+    tape: Tape,
     progress: &'a dyn PassProgress,
 }
 
 impl Pass<'_> {
-    /// All blocks in their order, each decoded while the one before it runs; afterwards kept where `keep` says so, else
-    /// dropped. `false`: cancelled.
+    /// All blocks in their order, afterwards kept where `keep` says so. `false`: cancelled.
     fn blocks(&mut self, keep: bool) -> Result<bool, EngineError> {
         let engine = self.engine;
-        let to_load: Vec<usize> = (0..engine.blocks.len()).filter(|l| engine.blocks[*l].get().is_none()).collect();
-        std::thread::scope(|scope| {
-            // No room in the channel: one block in use, one waiting.
-            let (send, receive) = mpsc::sync_channel(0);
-            scope.spawn(move || {
-                for layer in to_load {
-                    let block = engine.load_block(layer);
-                    let failed = block.is_err();
-                    // A closed channel means that nobody wants more.
-                    if send.send(block).is_err() || failed {
-                        return;
-                    }
-                }
-            });
-            for (layer, slot) in engine.blocks.iter().enumerate() {
-                let ran = match slot.get() {
-                    Some(block) => self.block(layer, block),
-                    None => {
-                        // The loader ends early only after an error, which comes through here.
-                        let Ok(block) = receive.recv() else { return Ok(false) };
-                        let block = block?;
-                        if keep { self.block(layer, slot.get_or_init(|| block)) } else { self.block(layer, &block) }
-                    }
-                };
-                if !ran {
-                    return Ok(false);
-                }
-            }
-            Ok(true)
-        })
+        let order: Vec<usize> = (0..engine.blocks.len()).collect();
+        engine.each_block(&order, keep, |layer, block| Ok(self.block(layer, block)))
     }
 
     /// One block on all groups, then its weights to who wants them. `false`: cancelled.
     fn block(&mut self, layer: usize, weights: &BlockWeights) -> bool {
-        let Self { engine, taps, residual, groups, rotary, scratch, progress, .. } = self;
+        let Self { engine, taps, residual, groups, rotary, tape, progress, .. } = self;
         let Architecture { hidden, layers, .. } = &engine.architecture;
         let number = u32::try_from(layer).unwrap_or(u32::MAX);
         let block = Block { layer: number, hidden: *hidden, spec: &layers[layer], weights, rotary, taps };
@@ -355,7 +416,7 @@ impl Pass<'_> {
             }
             let (own, after) = rest.split_at_mut(group.rows() * hidden);
             rest = after;
-            engine.pool.install(|| block.forward(group, own, scratch));
+            engine.pool.install(|| block.forward(group, own, tape));
             progress.step(number);
         }
         let weighers: Vec<_> = taps.observers().iter().filter(|o| o.wants_weights()).collect();
@@ -397,16 +458,7 @@ impl Pass<'_> {
             from += rows + hidden;
             to += rows;
         }
-        let streamed = HeadWeights::Streamed;
-        let weights = match (resident, self.engine.head.get()) {
-            (false, _) => &streamed,
-            (true, Some(weights)) => weights,
-            (true, None) => {
-                let weights = self.engine.head_run(&streamed).load()?;
-                self.engine.head.get_or_init(|| weights)
-            }
-        };
-        let head = self.engine.head_run(weights);
+        let head = self.engine.head_run(self.engine.head_weights(resident)?);
         let targets = self.sequences.iter().flat_map(|s| s[1..].iter().copied());
         let mut all = self.engine.pool.install(|| head.losses(&self.residual[..to], targets))?.into_iter();
         for _ in &self.groups {

@@ -1,5 +1,7 @@
 //! What a pass hands out while it runs, and who gets it.
 
+use std::ops::Range;
+
 use tomo_map::Component;
 
 /// Rows of f32 that need not be next to each other: row t is `values[t * stride..][..cols]`.
@@ -61,6 +63,16 @@ impl<'a> Rows<'a> {
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &'a [f32]> + use<'a> {
         let (values, stride, cols) = (self.values, self.stride, self.cols);
         (0..self.len()).map(move |t| &values[t * stride..][..cols])
+    }
+
+    /// Columns `columns` of the rows.
+    ///
+    /// # Panics
+    /// When there are not so many.
+    #[must_use]
+    pub fn part(&self, columns: Range<usize>) -> Self {
+        assert!(columns.end <= self.cols, "columns {columns:?} of {}", self.cols);
+        Self::columns(self.values, self.stride, columns.start, columns.len())
     }
 
     /// Rows `first..first + count`.

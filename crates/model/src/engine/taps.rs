@@ -7,7 +7,7 @@ use super::tap::{Observer, Port, Rows, Seen, Tap};
 use tomo_map::Component;
 
 /// Sequences that run through a block together, row after row.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Group {
     spans: Vec<Span>,
 }

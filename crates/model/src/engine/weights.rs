@@ -180,7 +180,7 @@ impl Joined {
         Ok(())
     }
 
-    fn cells(&self) -> impl Iterator<Item = CellWeights<'_>> {
+    pub(crate) fn cells(&self) -> impl Iterator<Item = CellWeights<'_>> {
         self.parts.iter().map(|part| CellWeights {
             cell: part.cell,
             values: &self.values[part.rows.start * self.inputs..part.rows.end * self.inputs],

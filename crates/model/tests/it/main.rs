@@ -10,6 +10,7 @@ mod architecture_rope;
 mod families;
 mod files;
 mod gguf;
+mod gradients;
 mod loading;
 mod overrides;
 mod parity;

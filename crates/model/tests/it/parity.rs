@@ -20,14 +20,18 @@ const LOSS: f64 = 1e-6;
 const TAPS: f64 = 1e-5;
 
 /// What transformers computed for one case.
-struct Reference {
-    tensors: BTreeMap<String, Vec<f64>>,
-    sequences: Vec<Vec<u32>>,
+pub(crate) struct Reference {
+    pub(crate) tensors: BTreeMap<String, Vec<f64>>,
+    pub(crate) sequences: Vec<Vec<u32>>,
 }
 
 impl Reference {
-    fn read(folder: &Path) -> Self {
-        let bytes = fs::read(folder.join("forward.safetensors")).unwrap();
+    pub(crate) fn read(folder: &Path) -> Self {
+        Self::read_file(folder, "forward.safetensors")
+    }
+
+    pub(crate) fn read_file(folder: &Path, name: &str) -> Self {
+        let bytes = fs::read(folder.join(name)).unwrap();
         let file = SafeTensors::deserialize(&bytes).unwrap();
         let mut tensors = BTreeMap::new();
         for (name, view) in file.tensors() {
@@ -46,7 +50,7 @@ impl Reference {
 }
 
 /// Folders of all cases with a reference.
-fn cases() -> Vec<PathBuf> {
+pub(crate) fn cases() -> Vec<PathBuf> {
     let all = fs::read_dir(fixtures().join("parity")).unwrap().map(|e| e.unwrap().path());
     let mut cases: Vec<PathBuf> = all.filter(|p| p.join("forward.safetensors").exists()).collect();
     cases.sort();
@@ -57,7 +61,7 @@ fn cases() -> Vec<PathBuf> {
 fn engine(folder: &Path, streamed: bool, threads: usize) -> Engine {
     let model = Model::open(tomo_checkpoint::open(folder).unwrap(), &OpenOptions::default()).unwrap();
     let architecture = model.architecture().unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
-    let options = EngineOptions { threads: Some(threads), memory_bytes: Some(1 << 30), streamed };
+    let options = EngineOptions { threads: Some(threads), memory_bytes: Some(1 << 30), streamed, recompute: false };
     Engine::new(Arc::new(model), architecture, options).unwrap()
 }
 

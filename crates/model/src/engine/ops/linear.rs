@@ -132,6 +132,17 @@ pub(crate) fn clamp(x: &mut [f32], limit: f32) {
     x.par_chunks_mut(RUN).for_each(|run| clamp_to(run, limit));
 }
 
+/// From the gradient of what [`clamp`] put out to that of what it took in, in place: x are the values before it, g `[T, x.cols()]`.
+/// As in torch 2.15 nothing passes at the limits themselves.
+pub(crate) fn clamp_backward(x: Rows<'_>, limit: f32, g: &mut [f32]) {
+    let cols = x.cols();
+    if cols == 0 {
+        return;
+    }
+    let rows = g.par_chunks_mut(cols).enumerate().with_min_len((RUN / cols).max(1));
+    rows.for_each(|(t, g)| stop_beyond(x.row(t), limit, g));
+}
+
 /// `x = cap * tanh(x / cap)`.
 pub(crate) fn softcap(x: &mut [f32], cap: f32) {
     x.par_chunks_mut(RUN).for_each(|run| cap_at(run, cap));
@@ -158,6 +169,13 @@ fn scale_by(x: &mut [f32], factor: f32) {
 fn clamp_to(x: &mut [f32], limit: f32) {
     for x in x {
         *x = x.clamp(-limit, limit);
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"), dispatcher = "direct")]
+fn stop_beyond(x: &[f32], limit: f32, g: &mut [f32]) {
+    for (g, x) in g.iter_mut().zip(x) {
+        *g = if *x > -limit && *x < limit { *g } else { 0.0 };
     }
 }
 

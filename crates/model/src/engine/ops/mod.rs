@@ -13,13 +13,15 @@ mod rotary;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use activation::{activate, gate};
-pub(crate) use attention::{Heads, attention};
+pub(crate) use activation::{activate, activate_backward, gate, gate_backward};
+pub(crate) use attention::{Heads, attention, attention_backward};
 pub(crate) use cross_entropy::CrossEntropy;
 pub(crate) use head::HeadRows;
-pub(crate) use linear::{add, clamp, linear, linear_backward, scale, softcap, weight_gradient};
-pub(crate) use norm::{NormWeights, normalise, normalise_heads};
-pub(crate) use rotary::{RotaryTable, rotate};
+pub(crate) use linear::{add, clamp, clamp_backward, linear, linear_backward, scale, softcap, weight_gradient};
+pub(crate) use norm::{
+    NormWeights, norm_gradient, normalise, normalise_backward, normalise_heads, normalise_heads_backward,
+};
+pub(crate) use rotary::{RotaryTable, rotate, rotate_back};
 
 /// A block of columns inside wider rows: `count` groups of `width` columns, the first at `first`, in rows that are
 /// `stride` apart. Queries inside `[q | k | v]`, say.

@@ -1,10 +1,13 @@
 //! Norms over rows and over heads. Sums are in f64.
 
+use std::ops::Range;
+
 use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::Columns;
 use crate::architecture::NormKind;
+use crate::engine::Rows;
 
 /// A norm with its weights decoded.
 #[derive(Clone, PartialEq, Debug)]
@@ -29,23 +32,138 @@ pub(crate) fn normalise(x: &[f32], norm: &NormWeights, out: &mut [f32]) {
 pub(crate) fn normalise_heads(values: &mut [f32], columns: Columns, norm: &NormWeights) {
     values.par_chunks_mut(columns.stride).with_min_len(16).for_each(|row| {
         for (index, head) in row[columns.range()].chunks_exact_mut(columns.width).enumerate() {
-            let own = if norm.weight.len() == columns.width { 0 } else { index * columns.width };
-            let of_head = own..own + columns.width;
+            let of_head = norm.of_head(columns, index);
             let bias = norm.bias.as_ref().map(|b| &b[of_head.clone()]);
             normalise_row(head, norm.kind, norm.epsilon, &norm.weight[of_head], bias);
         }
     });
 }
 
+/// `dx += ` the gradient of [`normalise`] to its input: x `[T, D]`, g = dL/dout `[T, D]`, dx `[T, D]`.
+pub(crate) fn normalise_backward(x: &[f32], norm: &NormWeights, g: &[f32], dx: &mut [f32]) {
+    let cols = norm.weight.len();
+    let rows = dx.par_chunks_mut(cols).zip(x.par_chunks(cols).zip(g.par_chunks(cols)));
+    rows.with_min_len(16).for_each(|(dx, (x, g))| {
+        let moments = Moments::of(x, norm.kind, norm.epsilon);
+        moments.backward(x, &norm.weight, g, |at, d| dx[at] += d);
+    });
+}
+
+/// From the gradient of what [`normalise_heads`] put out to that of what it took in, in place: x are the values before the norm,
+/// in rows as long as those of g or longer, with the same columns; g `[T, stride]`.
+pub(crate) fn normalise_heads_backward(x: Rows<'_>, columns: Columns, norm: &NormWeights, g: &mut [f32]) {
+    g.par_chunks_mut(columns.stride).enumerate().with_min_len(16).for_each(|(t, g)| {
+        let x = &x.row(t)[columns.range()];
+        let heads = x.chunks_exact(columns.width).zip(g[columns.range()].chunks_exact_mut(columns.width));
+        for (index, (x, g)) in heads.enumerate() {
+            let weight = &norm.weight[norm.of_head(columns, index)];
+            let moments = Moments::of(x, norm.kind, norm.epsilon);
+            let before = g.to_vec();
+            moments.backward(x, weight, &before, |at, d| g[at] = d);
+        }
+    });
+}
+
+/// Rows whose sums are taken together: the same on any number of threads.
+const ROWS: usize = 64;
+
+/// Adds the gradients of a norm's weight and bias: x `[T, ..]` are the values before the norm and g the gradient of what it put
+/// out, both with the columns of `columns`. Of a norm of whole rows that is one group of D columns.
+pub(crate) fn norm_gradient(
+    x: Rows<'_>,
+    columns: Columns,
+    norm: &NormWeights,
+    g: Rows<'_>,
+    weight: &mut [f64],
+    bias: Option<&mut [f64]>,
+) {
+    let width = norm.weight.len();
+    let starts: Vec<usize> = (0..x.len()).step_by(ROWS).collect();
+    let parts: Vec<Vec<f64>> = starts
+        .into_par_iter()
+        .map(|first| {
+            let mut sums = vec![0.0; 2 * width];
+            let (of_weight, of_bias) = sums.split_at_mut(width);
+            for t in first..x.len().min(first + ROWS) {
+                let (x, g) = (&x.row(t)[columns.range()], &g.row(t)[columns.range()]);
+                let heads = x.chunks_exact(columns.width).zip(g.chunks_exact(columns.width));
+                for (index, (x, g)) in heads.enumerate() {
+                    let own = norm.of_head(columns, index);
+                    let moments = Moments::of(x, norm.kind, norm.epsilon);
+                    moments.sum_gradients(x, g, &mut of_weight[own.clone()], &mut of_bias[own]);
+                }
+            }
+            sums
+        })
+        .collect();
+    for part in &parts {
+        weight.iter_mut().zip(&part[..width]).for_each(|(sum, part)| *sum += part);
+    }
+    if let Some(bias) = bias {
+        for part in &parts {
+            bias.iter_mut().zip(&part[width..]).for_each(|(sum, part)| *sum += part);
+        }
+    }
+}
+
+impl NormWeights {
+    /// Which weights head `index` has.
+    fn of_head(&self, columns: Columns, index: usize) -> Range<usize> {
+        let own = if self.weight.len() == columns.width { 0 } else { index * columns.width };
+        own..own + columns.width
+    }
+}
+
+/// What a norm subtracts, and what it multiplies with.
+#[derive(Clone, Copy)]
+struct Moments {
+    kind: NormKind,
+    mean: f64,
+    factor: f64,
+}
+
+impl Moments {
+    #[inline(always)]
+    fn of(row: &[f32], kind: NormKind, epsilon: f32) -> Self {
+        let count = row.len() as f64;
+        let mean = match kind {
+            NormKind::Rms => 0.0,
+            NormKind::Layer => sum(row, |x| x) / count,
+        };
+        let variance = sum(row, |x| (x - mean) * (x - mean)) / count;
+        Self { kind, mean, factor: 1.0 / (variance + f64::from(epsilon)).sqrt() }
+    }
+
+    #[inline(always)]
+    fn backward(self, x: &[f32], weight: &[f32], g: &[f32], mut put: impl FnMut(usize, f32)) {
+        let Self { kind, mean, factor } = self;
+        let count = x.len() as f64;
+        let (mut along, mut level) = (0.0, 0.0);
+        for ((x, w), g) in x.iter().zip(weight).zip(g) {
+            let gw = f64::from(g * w);
+            along += gw * (f64::from(*x) - mean) * factor;
+            level += gw;
+        }
+        along /= count;
+        level = if kind == NormKind::Layer { level / count } else { 0.0 };
+        for (at, ((x, w), g)) in x.iter().zip(weight).zip(g).enumerate() {
+            let normed = (f64::from(*x) - mean) * factor;
+            put(at, (factor * (f64::from(g * w) - level - normed * along)) as f32);
+        }
+    }
+
+    fn sum_gradients(self, x: &[f32], g: &[f32], weight: &mut [f64], bias: &mut [f64]) {
+        for (((x, g), weight), bias) in x.iter().zip(g).zip(weight).zip(bias) {
+            let g = f64::from(*g);
+            *weight += g * (f64::from(*x) - self.mean) * self.factor;
+            *bias += g;
+        }
+    }
+}
+
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"), dispatcher = "direct")]
 fn normalise_row(row: &mut [f32], kind: NormKind, epsilon: f32, weight: &[f32], bias: Option<&[f32]>) {
-    let count = row.len() as f64;
-    let mean = match kind {
-        NormKind::Rms => 0.0,
-        NormKind::Layer => sum(row, |x| x) / count,
-    };
-    let variance = sum(row, |x| (x - mean) * (x - mean)) / count;
-    let factor = 1.0 / (variance + f64::from(epsilon)).sqrt();
+    let Moments { mean, factor, .. } = Moments::of(row, kind, epsilon);
     for (x, w) in row.iter_mut().zip(weight) {
         *x = ((f64::from(*x) - mean) * factor) as f32 * w;
     }

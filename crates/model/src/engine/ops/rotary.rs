@@ -46,6 +46,18 @@ pub(crate) fn rotate(values: &mut [f32], columns: Columns, table: &RotaryTable) 
     });
 }
 
+/// From the gradient of what [`rotate`] put out to that of what it took in, in place.
+pub(crate) fn rotate_back(g: &mut [f32], columns: Columns, table: &RotaryTable) {
+    let half = table.dims / 2;
+    if half == 0 {
+        return;
+    }
+    let angles = table.cos.par_chunks(half).zip(table.sin.par_chunks(half));
+    g.par_chunks_mut(columns.stride).zip(angles).with_min_len(16).for_each(|(row, (cos, sin))| {
+        rotate_row_back(&mut row[columns.range()], columns.width, cos, sin);
+    });
+}
+
 /// Rotates the heads of one token, `width` values each.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"), dispatcher = "direct")]
 fn rotate_row(heads: &mut [f32], width: usize, cos: &[f32], sin: &[f32]) {
@@ -54,6 +66,18 @@ fn rotate_row(heads: &mut [f32], width: usize, cos: &[f32], sin: &[f32]) {
         let (first, second) = head[..2 * half].split_at_mut(half);
         for (((a, b), c), s) in first.iter_mut().zip(second).zip(cos).zip(sin) {
             (*a, *b) = (*a * c - *b * s, *b * c + *a * s);
+        }
+    }
+}
+
+/// The transpose of [`rotate_row`].
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"), dispatcher = "direct")]
+fn rotate_row_back(heads: &mut [f32], width: usize, cos: &[f32], sin: &[f32]) {
+    let half = cos.len();
+    for head in heads.chunks_exact_mut(width) {
+        let (first, second) = head[..2 * half].split_at_mut(half);
+        for (((a, b), c), s) in first.iter_mut().zip(second).zip(cos).zip(sin) {
+            (*a, *b) = (*a * c + *b * s, *b * c - *a * s);
         }
     }
 }

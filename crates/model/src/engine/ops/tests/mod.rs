@@ -3,6 +3,8 @@
 mod attention;
 mod bench;
 mod cross_entropy;
+mod differences;
+mod gradients;
 mod linear;
 mod math;
 mod plain;

@@ -12,31 +12,37 @@ use crate::engine::ops::{
     rotate,
 };
 
-struct Reference(Vec<u8>);
+pub(super) struct Reference(Vec<u8>);
 
 impl Reference {
-    fn read() -> Self {
+    pub(super) fn read() -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden/ops.safetensors");
         Self(std::fs::read(path).unwrap())
     }
 
-    fn bytes<const N: usize>(&self, name: &str, dtype: Dtype) -> Vec<[u8; N]> {
+    pub(super) fn bytes<const N: usize>(&self, name: &str, dtype: Dtype) -> Vec<[u8; N]> {
         let file = SafeTensors::deserialize(&self.0).unwrap();
         let tensor = file.tensor(name).unwrap();
         assert_eq!(tensor.dtype(), dtype, "{name}");
         tensor.data().as_chunks::<N>().0.to_vec()
     }
 
-    fn values(&self, name: &str) -> Vec<f32> {
+    pub(super) fn values(&self, name: &str) -> Vec<f32> {
         self.bytes(name, Dtype::F32).into_iter().map(f32::from_le_bytes).collect()
     }
 
-    fn wide(&self, name: &str) -> Vec<f64> {
+    pub(super) fn wide(&self, name: &str) -> Vec<f64> {
         self.values(name).into_iter().map(f64::from).collect()
     }
 
+    /// The names of tensors that begin with `prefix`, without it.
+    pub(super) fn names(&self, prefix: &str) -> Vec<String> {
+        let file = SafeTensors::deserialize(&self.0).unwrap();
+        file.names().into_iter().filter_map(|name| name.strip_prefix(prefix)).map(str::to_owned).collect()
+    }
+
     /// The largest difference from the tensor `name`, relative to its largest value.
-    fn distance(&self, found: &[f32], name: &str) -> f64 {
+    pub(super) fn distance(&self, found: &[f32], name: &str) -> f64 {
         distance(found, &self.wide(name))
     }
 }
