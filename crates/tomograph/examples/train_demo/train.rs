@@ -21,19 +21,18 @@ const THREADS: usize = 2;
 pub(crate) struct Batches {
     /// Tokens, and how often of a hundred a window comes from them.
     pub(crate) streams: Vec<(Vec<u32>, usize)>,
-    /// Windows per step.
-    pub(crate) windows: usize,
-    /// Tokens per window.
-    pub(crate) length: usize,
+    /// Tokens of each window of a step.
+    pub(crate) lengths: Vec<usize>,
     pub(crate) draw: Draw,
 }
 
 impl Batches {
     fn next(&mut self) -> Vec<Vec<u32>> {
-        (0..self.windows).map(|_| self.window()).collect()
+        let lengths = self.lengths.clone();
+        lengths.into_iter().map(|length| self.window(length)).collect()
     }
 
-    fn window(&mut self) -> Vec<u32> {
+    fn window(&mut self, length: usize) -> Vec<u32> {
         let mut rest = self.draw.below(100);
         let chosen = self.streams.iter().find(|(_, percent)| {
             let here = rest < *percent;
@@ -41,8 +40,8 @@ impl Batches {
             here
         });
         let stream = chosen.map_or(&self.streams[0].0, |(stream, _)| stream);
-        let start = self.draw.below(stream.len() - self.length + 1);
-        stream[start..start + self.length].to_vec()
+        let start = self.draw.below(stream.len() - length + 1);
+        stream[start..start + length].to_vec()
     }
 }
 
@@ -92,7 +91,10 @@ fn engine(weights: &Weights) -> Result<Engine, Box<dyn Error>> {
     });
     let model = Model::open(Arc::new(source), &OpenOptions::default())?;
     let architecture = model.architecture()?;
-    let options = EngineOptions { threads: Some(THREADS), ..EngineOptions::default() };
+    let options = EngineOptions {
+        threads: Some(std::env::var("DEMO_THREADS").ok().and_then(|t| t.parse().ok()).unwrap_or(THREADS)),
+        ..EngineOptions::default()
+    };
     Ok(Engine::new(Arc::new(model), architecture, options)?)
 }
 
