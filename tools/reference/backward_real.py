@@ -2,6 +2,7 @@
 """SmolLM2 from its GGUF file, run by transformers: gradient metrics over given tokens, by autograd.
 
     backward_real.py MODEL.gguf [--draws 8] [--measure 21 | all] [--double]     writes fixtures/golden/smollm2-backward.json
+    backward_real.py MODEL.gguf --only-kl 4 2 [--measure 21 | all]              measures these KL columns of that file anew
 
 Tokens: fixtures/golden/smollm2-tokens.json, each sequence alone. Labels drawn from the model: fixtures/golden/smollm2-labels.json
 (read when it is there; `--draw-labels` draws them anew, `--draws` says how many). Float32, eager attention; `definitions` says what
@@ -58,8 +59,8 @@ DEFINITIONS = {
     "predicted-kl-intN": "1/2 mean over draws d of sum over sequences s of u_ds^2, over N. u_ds = sum_t h_t . (dW x_t) = <sum_t h_t x_t^T, dW>, over all t of "
     "the sequence; h_t = dE/dy_t, E = the *sum* over positions 0..T-2 of -log p(label), labels of smollm2-labels.json[d][s]; groups of 64",
     "predicted-kl-intN:u:d=D:s=S": "u_ds, of the first draw alone",
-    "kl-int3": "measured: mean over the same N positions (0..T-2 of each sequence) of KL(p || p'), p' with this cell alone replaced by Q(W); float64 from "
-    "float32 logits; null where it was not measured",
+    "kl-intN": "measured: mean over the same N positions (0..T-2 of each sequence) of KL(p || p'), p' with this cell alone replaced by Q(W); float64 from "
+    "float32 logits; groups of 64; null where it was not measured",
 }
 
 
@@ -186,7 +187,7 @@ def from_layer(model, layer, residual):
         model.model.layers = stack
 
 
-def measured_kl(model, tokens, cells, changes, bits=3):
+def measured_kl(model, tokens, cells, changes, bits):
     residuals = []
     hooks = [b.register_forward_pre_hook(lambda m, args: residuals.append(args[0])) for b in blocks(model)]
     out = {}
@@ -224,12 +225,71 @@ def agreement(predicted, measured):
     }
 
 
+def rounding_errors(model, pairs):
+    """Q(W) - W of every cell for each (bits, group)."""
+    weights = {c: linear(model, *c).weight.numpy(force=True).astype(np.float64) for c in cells_of(model)}
+    # Float32, as the file's weights; products with them in float64.
+    return Doubled({(c, b, g): torch.from_numpy(integer(w, b, g) - w).float() for c, w in weights.items() for b, g in pairs})
+
+
+def kl_columns(model, tokens, changes, measure, bits):
+    """`kl-intN` for each of `bits`; `measure` says how many cells, spread over all."""
+    cells = cells_of(model)
+    step = 1 if measure == "all" else len(cells) // int(measure)
+    # A step that is no multiple of seven visits every component.
+    step += step % 7 == 0 and step > 1
+    columns = {}
+    for b in bits:
+        kl = measured_kl(model, tokens, cells[::step], changes, b)
+        columns[f"kl-int{b}"] = [kl.get(c) for c in cells]
+    return columns
+
+
+def agreements(columns):
+    """How well the draws predict what was measured, by number of bits."""
+    out = {}
+    for bits in BITS:
+        measured = columns.get(f"kl-int{bits}", [])
+        pairs = [(p, m) for p, m in zip(columns[f"predicted-kl-int{bits}"], measured) if m is not None]
+        if pairs:
+            out[f"predicted_against_measured_kl_int{bits}"] = agreement(*zip(*pairs))
+    return out
+
+
+def provenance(model, token_ids):
+    return {
+        "model_sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
+        "token_ids_sha256": hashlib.sha256(token_ids.read_bytes()).hexdigest(),
+        "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
+    }
+
+
+def today():
+    return datetime.datetime.now(datetime.UTC).date().isoformat()
+
+
+def put_kl(out, kl, made_with):
+    """Measured columns into the file as it is; what was measured before of other bits stays, as does everything else."""
+    record = json.loads(out.read_text())
+    for key, value in made_with.items():
+        if record[key] != value:
+            raise SystemExit(f"{out.name} has another {key}: {record[key]}, not {value}; write the whole file anew")
+    columns, cells = record.pop("columns"), record.pop("cells")
+    noise = {k: record.pop(k) for k in ("noise",) if k in record}
+    columns |= {name: ten_digits(values) for name, values in kl.items()}
+    record["kl_measured"] = record.get("kl_measured", {}) | {name: today() for name in kl}
+    record["definitions"] = DEFINITIONS
+    record = {k: v for k, v in record.items() if not k.startswith("predicted_against")} | agreements(columns) | noise
+    out.write_text(one_line_per_row(record | {"cells": cells, "columns": columns}))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", type=pathlib.Path)
     parser.add_argument("--draws", type=int, default=8)
     parser.add_argument("--draw-labels", action="store_true")
     parser.add_argument("--measure", default="21", help="how many cells' KL to measure, spread over all, or `all`")
+    parser.add_argument("--only-kl", type=int, nargs="+", choices=BITS, help="measure KL at these bits; everything else in the file stays")
     parser.add_argument("--double", action="store_true")
     parser.add_argument("--out", type=pathlib.Path, default=GOLDEN / "smollm2-backward.json")
     args = parser.parse_args()
@@ -239,6 +299,10 @@ def main():
     tokens = torch.tensor(json.loads(token_ids.read_text()))
     model = load(args.model)
     check_weights(model, args.model)
+    if args.only_kl:
+        changes = rounding_errors(model, [(b, 64) for b in args.only_kl])
+        put_kl(args.out, kl_columns(model, tokens, changes, args.measure, args.only_kl), provenance(args.model, token_ids))
+        return
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     # What the graph starts from: gradients of cells are taken of outputs, and only what leads to them is kept.
@@ -250,11 +314,7 @@ def main():
         label_ids.write_text("[\n" + ",\n".join(f" [\n{row}\n ]" for row in rows) + "\n]\n")
     labels = json.loads(label_ids.read_text())
     ends = Ends(model)
-    weights = {c: linear(model, *c).weight.numpy(force=True).astype(np.float64) for c in cells}
-    changes = {(c, b, g): torch.from_numpy(integer(w, b, g) - w).float() for c, w in weights.items()
-               for b, g in [(b, 64) for b in BITS] + [(b, 128) for b in (4, 3)]}
-    # Float32, as the file's weights; products with them in float64.
-    changes = Doubled(changes)
+    changes = rounding_errors(model, [(b, 64) for b in BITS] + [(b, 128) for b in (4, 3)])
     print(f"weights rounded, {time.time() - start:.0f} s", file=sys.stderr)
     sums, columns = text_columns(model, ends, tokens, changes)
     print(f"gradients of the text, {time.time() - start:.0f} s", file=sys.stderr)
@@ -264,32 +324,28 @@ def main():
         columns[f"predicted-kl-int{bits}"] = (0.5 * u[b].square().sum(1).mean(0) / predicted_tokens).tolist()
     columns |= first_draw(u)
     print(f"draws, {time.time() - start:.0f} s", file=sys.stderr)
-    step = 1 if args.measure == "all" else len(cells) // int(args.measure)
-    # A step that is no multiple of seven visits every component.
-    step += step % 7 == 0 and step > 1
-    chosen = cells[::step]
-    kl = measured_kl(model, tokens, chosen, changes)
-    columns["kl-int3"] = [kl.get(c) for c in cells]
+    kl = kl_columns(model, tokens, changes, args.measure, BITS)
+    columns |= kl
     print(f"KL, {time.time() - start:.0f} s", file=sys.stderr)
+    made_with = provenance(args.model, token_ids)
     record = {
         "what": "gradient metrics of SmolLM2-135M-Instruct (Q4_1) decoded to float32, run by transformers, gradients by torch's autograd",
         "script": "tools/reference/backward_real.py",
         "model_file": args.model.name,
-        "model_sha256": hashlib.sha256(args.model.read_bytes()).hexdigest(),
+        "model_sha256": made_with["model_sha256"],
         "token_ids": token_ids.name,
-        "token_ids_sha256": hashlib.sha256(token_ids.read_bytes()).hexdigest(),
+        "token_ids_sha256": made_with["token_ids_sha256"],
         "label_ids": label_ids.name,
         "label_ids_sha256": hashlib.sha256(label_ids.read_bytes()).hexdigest(),
         "labels": f"{len(labels)} draws, torch.multinomial on a float64 softmax of float32 logits, seed {SEED}",
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
+        "date": today(),
+        "versions": made_with["versions"],
         "arithmetic": "float32 activations and gradients, eager attention; the four sequences as one batch without padding; losses and dL/dlogits "
         "in float64; sums over a cell in float64; ten significant digits",
         "nll_sums": ten_digits(sums), "nll_mean": rounded(sums.sum().item() / predicted_tokens), "predicted_tokens": predicted_tokens,
         "conventions": CONVENTIONS, "definitions": DEFINITIONS,
-        "predicted_against_measured_kl_int3": agreement(
-            [p for p, m in zip(columns["predicted-kl-int3"], columns["kl-int3"]) if m is not None],
-            [m for m in columns["kl-int3"] if m is not None]),
+        "kl_measured": {name: today() for name in kl},
+        **agreements(columns),
     }
     if args.double:
         with EverythingDouble():

@@ -5,7 +5,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use safetensors::SafeTensors;
 use tomo_model::engine::{
     CellGradients, Engine, EngineError, EngineOptions, GradientObserver, Input, Loss, Objective, ParameterGradient,
     Resume, ReverseOutcome, Unwatched,
@@ -13,10 +12,12 @@ use tomo_model::engine::{
 use tomo_model::{Model, OpenOptions};
 
 use crate::parity::{Reference, cases};
-use crate::source::fixtures;
+use crate::source::{TestSource, fixtures, read_safetensors};
 
 /// `||difference|| / ||tensor||`; 1e-4 is what is asked for.
 const NORM: f64 = 1e-5;
+/// Rounding, where the true gradient is zero.
+const NOTHING: f64 = 1e-6;
 /// Of a gradient that begins with the difference of nearly equal probabilities.
 const NORM_OF_DIVERGENCE: f64 = 2e-4;
 
@@ -180,4 +181,265 @@ fn gradients_of_every_case_are_those_of_torch() {
     }
     println!("{compared} tensors, the farthest {:e}: {}", worst.0, worst.1);
     assert!(compared > 1800, "{compared}");
+}
+
+/// Files of gradients have the tensors' own names and layouts: a checkpoint with gradients in place of values is cut into
+/// cells and biases as the model itself is.
+#[test]
+fn gradients_of_every_tensor_are_those_of_torch() {
+    let (mut compared, mut worst) = (0, (0.0, String::new()));
+    for folder in backward_cases() {
+        let gradients = read_safetensors(&folder.join("weights.backward.safetensors"));
+        let sequence = Reference::read(&folder).sequences.swap_remove(0);
+        let scale = 1.0 / (sequence.len() - 1) as f64;
+        let mut recorder = Recorder::default();
+        run(&engine(open(&folder), |_| ()), &[sequence], &[Objective::text()], &mut recorder);
+
+        let mut tensors = read_safetensors(&folder.join("model.safetensors"));
+        tensors.extend(gradients.clone());
+        let config = serde_json::from_slice(&fs::read(folder.join("config.json")).unwrap()).unwrap();
+        let of_torch = TestSource::new(tensors, tomo_checkpoint::Config::HuggingFace(config)).open().unwrap();
+        let mut left: BTreeMap<&str, &Vec<f32>> = gradients.iter().map(|(n, (_, v))| (n.as_str(), v)).collect();
+        let mut check = |name: &str, got: &[f32], expected: &[f32]| {
+            let expected: Vec<f64> = expected.iter().map(|x| f64::from(*x)).collect();
+            let off = distance(got, scale, &expected);
+            compared += 1;
+            // One expert with weight 1, whatever the router says: the true gradient is zero.
+            if expected.iter().all(|x| x.abs() < NOTHING) && got.iter().all(|x| f64::from(x.abs()) < NOTHING) {
+                return;
+            }
+            assert!(off < NORM, "{}: {name}: {off:e}", folder.display());
+            if off > worst.0 {
+                worst = (off, format!("{}: {name}", folder.display()));
+            }
+        };
+        for (index, cell) in of_torch.cells().iter().enumerate() {
+            let name = format!("0:L{}.{}{}", cell.id.layer, cell.id.component, of_expert(cell.id.expert));
+            if gradients.contains_key(&cell.tensor) {
+                left.remove(cell.tensor.as_str());
+                let (rows, cols) = of_torch.cell_shape(index).unwrap();
+                let mut expected = vec![f32::NAN; rows * cols];
+                of_torch.load_into(index, &mut expected).unwrap();
+                // An expert without tokens is not handed out.
+                let got = recorder.tensors.get(&format!("{name}.weight_grad.0")).cloned();
+                check(&name, &got.unwrap_or_else(|| vec![0.0; rows * cols]), &expected);
+            }
+            let bias = cell.tensor.strip_suffix("weight").map(|stem| format!("{stem}bias")).unwrap_or_default();
+            if !gradients.contains_key(&bias) {
+                continue;
+            }
+            left.remove(bias.as_str());
+            let Some(g) = recorder.tensors.get(&format!("{name}.grad.0")) else { continue };
+            let expected = of_torch.load_bias(index).unwrap().unwrap();
+            let mut sums = vec![0.0_f64; expected.len()];
+            for row in g.chunks_exact(sums.len()) {
+                sums.iter_mut().zip(row).for_each(|(sum, g)| *sum += f64::from(*g));
+            }
+            let sums: Vec<f32> = sums.iter().map(|x| *x as f32).collect();
+            // Softmax does not see what is added to all keys alike: zero but for rounding.
+            if name.ends_with("attn.k")
+                && distance(&sums, scale, &expected.iter().map(|x| f64::from(*x)).collect::<Vec<_>>()) > NORM
+            {
+                let size: f64 = g.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+                assert!(sums.iter().all(|x| f64::from(x.abs()) < 1e-5 * size), "{}: {name}", folder.display());
+                continue;
+            }
+            check(&format!("{name}.bias"), &sums, &expected);
+        }
+        for (name, expected) in left {
+            let got = recorder.tensors.get(&format!("0:{name}"));
+            let got = got.unwrap_or_else(|| panic!("{}: no gradient of {name}", folder.display()));
+            check(name, got, expected);
+        }
+    }
+    println!("{compared} tensors, the farthest {:e}: {}", worst.0, worst.1);
+    assert!(compared > 1000, "{compared}");
+}
+
+#[test]
+fn what_is_kept_streamed_or_on_disk_changes_no_bit() {
+    for case in ["llama_llama3", "gemma2_caps", "mixtral_hub", "stablelm", "gpt_neox"] {
+        let folder = fixtures().join("parity").join(case);
+        let sequences = Reference::read(&folder).sequences;
+        let objectives = [Objective::text(), drawn(3), drawn(4)];
+        let with = |change: &dyn Fn(&mut EngineOptions)| {
+            let engine = engine(open(&folder), |options| change(options));
+            let mut recorder = Recorder::default();
+            let outcome = run(&engine, &sequences, &objectives, &mut recorder);
+            let lengths: Vec<usize> = sequences.iter().map(Vec::len).collect();
+            (recorder, outcome, engine.plan_reverse(&lengths, objectives.len(), 0).unwrap())
+        };
+        let (kept, losses, plan) = with(&|_| ());
+        assert!(plan.resident && plan.keeps_activations && !plan.inputs_on_disk, "{case}");
+        assert!(kept.layers.is_sorted_by(|a, b| a > b) && kept.layers.len() > 1, "{:?}", kept.layers);
+        let (again, same, plan) = with(&|options| options.recompute = true);
+        assert!(plan.resident && !plan.keeps_activations, "{case}");
+        assert!(again == kept && same == losses, "{case}: recomputed");
+        let (again, same, plan) = with(&|options| (options.streamed, options.recompute) = (true, true));
+        assert!(!plan.resident && !plan.inputs_on_disk, "{case}");
+        assert!(again == kept && same == losses, "{case}: streamed");
+        // A byte less than memory would take.
+        let (again, same, plan) = with(&|options| {
+            (options.streamed, options.memory_bytes) = (true, Some(plan.bytes - 1));
+        });
+        assert!(plan.inputs_on_disk && plan.disk_bytes > 0, "{case}");
+        assert!(again == kept && same == losses, "{case}: on disk");
+    }
+}
+
+fn drawn(draw: u64) -> Objective {
+    Objective { loss: Loss::Drawn { seed: 7, draw }, positions: None }
+}
+
+#[test]
+fn a_draw_is_the_same_alone_and_among_others() {
+    let folder = fixtures().join("parity/llama_llama3");
+    let sequences = Reference::read(&folder).sequences;
+    let engine = engine(open(&folder), |_| ());
+    let (mut alone, mut among) = (Recorder::default(), Recorder::default());
+    let one = run(&engine, &sequences, &[drawn(5)], &mut alone);
+    let all = run(&engine, &sequences, &[drawn(0), Objective::text(), drawn(5)], &mut among);
+    assert_eq!(one.losses[0], all.losses[2]);
+    assert_ne!(all.losses[0], all.losses[2]);
+    let name = "L1.attn.q.grad.0";
+    assert_eq!(alone.tensors[&format!("0:{name}")], among.tensors[&format!("2:{name}")]);
+}
+
+/// Cancels after so many steps, as often as it is asked from then on.
+struct Until(std::sync::atomic::AtomicUsize, usize);
+
+impl tomo_model::engine::PassProgress for Until {
+    fn start(&self, _steps: usize) {}
+    fn step(&self, _layer: u32) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+    }
+    fn is_cancelled(&self) -> bool {
+        self.0.load(std::sync::atomic::Ordering::SeqCst) >= self.1
+    }
+}
+
+#[test]
+fn a_pass_that_was_ended_goes_on_to_the_same_bits() {
+    let folder = fixtures().join("parity/mixtral_hub");
+    let sequences = Reference::read(&folder).sequences;
+    let inputs: Vec<Input> = sequences.iter().cloned().map(Input::from).collect();
+    let lengths: Vec<usize> = sequences.iter().map(Vec::len).collect();
+    let objectives = [Objective::text(), drawn(0)];
+    let engine = engine(open(&folder), |options| options.recompute = true);
+    let plan = engine.plan_reverse(&lengths, 2, 0).unwrap();
+    let mut whole = Recorder { saves: true, ..Recorder::default() };
+    let expected = run(&engine, &sequences, &objectives, &mut whole);
+    let steps = 2 * whole.layers.len() + 1;
+    for stop in 1..steps {
+        let scratch = tempfile::tempdir().unwrap();
+        let resume = Resume { folder: scratch.path().join("pass"), key: "k".to_owned() };
+        let mut first = Recorder { saves: true, ..Recorder::default() };
+        let until = Until(0.into(), stop);
+        let ended = engine.reverse(&inputs, &objectives, &mut [&mut first], &plan, Some(&resume), &until).unwrap();
+        assert!(!ended.completed, "{stop}");
+        // Another key: nothing of it is used.
+        let other = Resume { key: "other".to_owned(), ..resume.clone() };
+        for resume in [&resume, &other] {
+            let mut second = Recorder { saves: true, ..Recorder::default() };
+            let outcome =
+                engine.reverse(&inputs, &objectives, &mut [&mut second], &plan, Some(resume), &Unwatched).unwrap();
+            // Gradients of the norms of blocks that were done are in what was saved.
+            assert_eq!(outcome, expected, "{stop}");
+            assert!(second.tensors == whole.tensors && second.layers == whole.layers, "{stop}");
+        }
+    }
+}
+
+#[test]
+fn the_divergence_from_a_changed_model_is_that_of_torch() {
+    let mut compared = 0;
+    for folder in backward_cases() {
+        let reference = Reference::read_file(&folder, "backward.safetensors");
+        let forward = Reference::read(&folder);
+        let Some(changed) = reference.tensors.keys().find(|n| n.starts_with("kl.weight.")) else { continue };
+        let model = open(&folder);
+        let id = changed.trim_start_matches("kl.weight.");
+        let named =
+            |c: &tomo_model::CellSource| format!("L{}.{}{}", c.id.layer, c.id.component, of_expert(c.id.expert)) == id;
+        let cell = model.cells().iter().find(|c| named(c)).unwrap().clone();
+        let mut tensors = read_safetensors(&folder.join("model.safetensors"));
+        let (shape, values) = tensors.get_mut(&cell.tensor).unwrap();
+        if *shape != [cell.out_features, cell.in_features] {
+            continue;
+        }
+        *values = reference.tensors[changed].iter().map(|x| *x as f32).collect();
+        let config = serde_json::from_slice(&fs::read(folder.join("config.json")).unwrap()).unwrap();
+        let source = TestSource::new(tensors, tomo_checkpoint::Config::HuggingFace(config));
+        let engine = engine(source.open().unwrap(), |_| ());
+        let sequence = forward.sequences[0].clone();
+        let states: Vec<f32> = forward.tensors["hidden.0"].iter().map(|x| *x as f32).collect();
+        let objective = Objective { loss: Loss::Divergence(vec![states].into()), positions: None };
+        let mut recorder = Recorder::default();
+        run(&engine, &[sequence.clone()], &[objective], &mut recorder);
+        for (name, expected) in &reference.tensors {
+            let Some(plain) = name.strip_prefix("kl.").filter(|n| n.starts_with('L') && !n.contains("residual")) else {
+                continue;
+            };
+            let off = distance(&recorder.tensors[&format!("0:{plain}")], 1.0 / (sequence.len() - 1) as f64, expected);
+            assert!(off < NORM_OF_DIVERGENCE, "{}: {name}: {off:e}", folder.display());
+            compared += 1;
+        }
+    }
+    assert!(compared >= 20, "{compared}");
+}
+
+#[test]
+fn objectives_that_do_not_fit_are_refused() {
+    let folder = fixtures().join("parity/llama");
+    let sequences = vec![vec![1, 2, 3]];
+    let inputs: Vec<Input> = sequences.iter().cloned().map(Input::from).collect();
+    let engine = engine(open(&folder), |_| ());
+    let plan = engine.plan_reverse(&[3], 1, 0).unwrap();
+    let positions = |p: Vec<usize>| Objective { loss: Loss::Text, positions: Some(vec![p].into()) };
+    let labels = |l: Vec<u32>| Objective { loss: Loss::Labels(vec![l]), positions: None };
+    for wrong in [positions(vec![0]), positions(vec![3]), positions(vec![2, 1]), labels(vec![1]), labels(vec![1, 999])]
+    {
+        let mut recorder = Recorder::default();
+        let refused = engine.reverse(&inputs, &[wrong.clone()], &mut [&mut recorder], &plan, None, &Unwatched);
+        assert!(matches!(refused, Err(EngineError::Objective { objective: 0, sequence: 0 })), "{wrong:?}");
+    }
+    assert!(engine.reverse(&inputs, &[], &mut [], &plan, None, &Unwatched).is_err());
+}
+
+/// The loss, in f64 from f32 logits, on both sides of the model along the gradient of one tensor: what is left beside the
+/// gradient's own length is curvature and the rounding of logits.
+#[test]
+fn central_differences_along_a_gradient_are_its_length() {
+    for (case, tensor) in [
+        ("llama_llama3", "model.layers.0.self_attn.q_proj.weight"),
+        ("llama_llama3", "model.layers.1.mlp.down_proj.weight"),
+        ("llama_llama3", "model.norm.weight"),
+        ("gemma2_caps", "model.layers.0.self_attn.k_proj.weight"),
+        ("gemma2_caps", "model.layers.1.post_feedforward_layernorm.weight"),
+        ("gpt2_reordered", "transformer.h.0.attn.c_attn.weight"),
+        ("qwen3", "model.layers.0.self_attn.q_norm.weight"),
+    ] {
+        let folder = fixtures().join("parity").join(case);
+        let sequence = Reference::read(&folder).sequences.swap_remove(0);
+        let gradient = read_safetensors(&folder.join("weights.backward.safetensors"));
+        let Some((_, gradient)) = gradient.get(tensor) else { panic!("{case} has no gradient of {tensor}") };
+        let length: f64 = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+        let loss = |step: f64| {
+            let mut tensors = read_safetensors(&folder.join("model.safetensors"));
+            let (_, values) = tensors.get_mut(tensor).unwrap();
+            values.iter_mut().zip(gradient).for_each(|(w, g)| *w += (step * f64::from(*g) / length) as f32);
+            let config = serde_json::from_slice(&fs::read(folder.join("config.json")).unwrap()).unwrap();
+            let source = TestSource::new(tensors, tomo_checkpoint::Config::HuggingFace(config));
+            let outcome = run(
+                &engine(source.open().unwrap(), |_| ()),
+                std::slice::from_ref(&sequence),
+                &[Objective::text()],
+                &mut Recorder::default(),
+            );
+            outcome.losses[0][0].iter().sum::<f64>() / (sequence.len() - 1) as f64
+        };
+        let step = 3e-3;
+        let slope = (loss(step) - loss(-step)) / (2.0 * step);
+        assert!((slope / length - 1.0).abs() < 2e-3, "{case}: {tensor}: {slope} for {length}");
+    }
 }

@@ -184,9 +184,12 @@ pub(crate) fn read_safetensors(path: &Path) -> Tensors {
     let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let mut out = Tensors::new();
     for (name, view) in file.tensors() {
-        assert_eq!(view.dtype(), safetensors::Dtype::BF16, "{name}");
         let pairs = view.data().chunks_exact(2);
-        let values = pairs.map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32() + 0.0).collect();
+        let values = match view.dtype() {
+            safetensors::Dtype::BF16 => pairs.map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32() + 0.0).collect(),
+            safetensors::Dtype::F32 => view.data().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
+            other => panic!("{name} is {other:?}"),
+        };
         out.insert(name, (view.shape().iter().map(|d| *d as u64).collect(), values));
     }
     out

@@ -5,6 +5,8 @@
 //! 2022). Blocks are counted from the first key that the tile sees, so that what a token gets does not depend on how many
 //! tokens follow.
 
+mod backward;
+
 use std::cell::RefCell;
 use std::ops::Range;
 
@@ -15,6 +17,8 @@ use rayon::prelude::*;
 
 use super::math::{LANES, exp, largest, tanh};
 use crate::engine::Rows;
+
+pub(crate) use backward::attention_backward;
 
 /// The shape and switches of attention.
 #[derive(Clone, Copy, Debug)]
@@ -54,48 +58,6 @@ pub(crate) fn attention(shape: Heads, q: Rows<'_>, k: Rows<'_>, v: Rows<'_>, out
     tiles(shape, out).into_par_iter().with_max_len(1).for_each(|tile| {
         SCRATCH.with_borrow_mut(|scratch| scratch.attend(shape, q, k, v, tile));
     });
-}
-
-/// The gradient of [`attention`] for several objectives: out is what it gave, `[T, H*C]`; g = dL/dout of each objective,
-/// `[T, H*C]`; d receives rows `[dq | dk | dv]` of each, `[T, (H + 2 K) * C]` dense.
-pub(crate) fn attention_backward(
-    shape: Heads,
-    q: Rows<'_>,
-    k: Rows<'_>,
-    v: Rows<'_>,
-    out: Rows<'_>,
-    g: &[Rows<'_>],
-    d: &mut [&mut [f32]],
-) {
-    let Heads { heads, kv_heads, head_dim: c, scale, softcap, window } = shape;
-    let (group, stride) = (heads / kv_heads, (heads + 2 * kv_heads) * c);
-    for (g, d) in g.iter().zip(d) {
-        d.fill(0.0);
-        for t in 0..q.len() {
-            let first = window.map_or(0, |w| (t + 1).saturating_sub(w));
-            for head in 0..heads {
-                let own = head * c..(head + 1) * c;
-                let shared = head / group * c..(head / group + 1) * c;
-                let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
-                let (query, up) = (&q.row(t)[own.clone()], &g.row(t)[own.clone()]);
-                let raw: Vec<f32> = (first..=t).map(|s| scale * dot(query, &k.row(s)[shared.clone()])).collect();
-                let score = |x: f32| softcap.map_or(x, |cap| cap * tanh(x / cap));
-                let top = raw.iter().map(|x| score(*x)).fold(f32::NEG_INFINITY, f32::max);
-                let sum: f32 = raw.iter().map(|x| exp(score(*x) - top)).sum();
-                let level = dot(up, &out.row(t)[own.clone()]);
-                for (raw, s) in raw.iter().zip(first..=t) {
-                    let p = exp(score(*raw) - top) / sum;
-                    let slope = softcap.map_or(1.0, |cap| 1.0 - tanh(raw / cap).powi(2));
-                    let ds = p * (dot(up, &v.row(s)[shared.clone()]) - level) * slope * scale;
-                    for i in 0..c {
-                        d[t * stride + own.start + i] += ds * k.row(s)[shared.start + i];
-                        d[s * stride + heads * c + shared.start + i] += ds * query[i];
-                        d[s * stride + (heads + kv_heads) * c + shared.start + i] += p * up[i];
-                    }
-                }
-            }
-        }
-    }
 }
 
 /// Part of the output: a run of tokens of the heads that share a key head, `[tokens, group * C]`.

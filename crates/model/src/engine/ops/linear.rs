@@ -37,20 +37,9 @@ pub(crate) fn linear(x: Rows<'_>, weights: &[f32], bias: Option<&[f32]>, out: &m
         return;
     }
     let outputs = weights.len() / inputs;
-    let x = MatRef::from_row_major_slice_with_stride(x.values(), tokens, inputs, x.stride());
     let w = MatRef::from_row_major_slice(weights, outputs, inputs);
     let y = MatMut::from_row_major_slice_mut(out, tokens, outputs);
-    tiles(y).into_par_iter().with_max_len(1).for_each(|tile| {
-        let Tile { row, output, mut out } = tile;
-        let (x, w) = (x.subrows(row, out.nrows()), w.subrows(output, out.ncols()));
-        matmul(out.as_mut(), Accum::Replace, x, w.transpose(), 1.0_f32, Par::Seq);
-        if let Some(bias) = bias {
-            let bias = &bias[output..output + out.ncols()];
-            for row in out.row_iter_mut().filter_map(|row| row.try_as_row_major_mut()) {
-                add_to(row.as_slice_mut(), bias);
-            }
-        }
-    });
+    product(y, Accum::Replace, of_rows(x), w.transpose(), bias);
 }
 
 /// `dx = g W`, or `dx += g W` where `add` says so: g `[T, m]`, W `[m, n]` row-major, dx `[T, n]`. The gradient of [`linear`]
@@ -60,11 +49,17 @@ pub(crate) fn linear_backward(g: Rows<'_>, weights: &[f32], add: bool, dx: &mut 
     if tokens == 0 || outputs == 0 {
         return;
     }
+    if tokens == 1 {
+        // As in `linear`.
+        let (g, mut twice) = ([g.row(0), g.row(0)].concat(), [&*dx, &*dx].concat());
+        linear_backward(Rows::dense(&g, outputs), weights, add, &mut twice);
+        dx.copy_from_slice(&twice[..dx.len()]);
+        return;
+    }
     let inputs = weights.len() / outputs;
-    let g = MatRef::from_row_major_slice_with_stride(g.values(), tokens, outputs, g.stride());
     let w = MatRef::from_row_major_slice(weights, outputs, inputs);
     let dx = MatMut::from_row_major_slice_mut(dx, tokens, inputs);
-    matmul(dx, accumulate(add), g, w, 1.0_f32, Par::rayon(0));
+    product(dx, accumulate(add), of_rows(g), w, None);
 }
 
 /// `dW = g^T x`, or `dW += g^T x`: g `[T, m]`, x `[T, n]`, dW `[m, n]` row-major. The gradient of [`linear`] to its weights.
@@ -76,10 +71,27 @@ pub(crate) fn weight_gradient(g: Rows<'_>, x: Rows<'_>, add: bool, out: &mut [f3
         }
         return;
     }
-    let g = MatRef::from_row_major_slice_with_stride(g.values(), g.len(), outputs, g.stride());
-    let x = MatRef::from_row_major_slice_with_stride(x.values(), x.len(), inputs, x.stride());
     let out = MatMut::from_row_major_slice_mut(out, outputs, inputs);
-    matmul(out, accumulate(add), g.transpose(), x, 1.0_f32, Par::rayon(0));
+    product(out, accumulate(add), of_rows(g).transpose(), of_rows(x), None);
+}
+
+/// `y = a b` or `y += a b`, tile by tile of y; then the bias is added to each row.
+fn product(y: MatMut<'_, f32>, accumulate: Accum, a: MatRef<'_, f32>, b: MatRef<'_, f32>, bias: Option<&[f32]>) {
+    tiles(y).into_par_iter().with_max_len(1).for_each(|tile| {
+        let Tile { row, output, mut out } = tile;
+        let (a, b) = (a.subrows(row, out.nrows()), b.subcols(output, out.ncols()));
+        matmul(out.as_mut(), accumulate, a, b, 1.0_f32, Par::Seq);
+        if let Some(bias) = bias {
+            let bias = &bias[output..output + out.ncols()];
+            for row in out.row_iter_mut().filter_map(|row| row.try_as_row_major_mut()) {
+                add_to(row.as_slice_mut(), bias);
+            }
+        }
+    });
+}
+
+fn of_rows(rows: Rows<'_>) -> MatRef<'_, f32> {
+    MatRef::from_row_major_slice_with_stride(rows.values(), rows.len(), rows.cols(), rows.stride())
 }
 
 fn accumulate(add: bool) -> Accum {

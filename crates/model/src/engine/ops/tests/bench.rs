@@ -11,7 +11,8 @@ use super::noise;
 use crate::architecture::{Activation, NormKind};
 use crate::engine::Rows;
 use crate::engine::ops::{
-    Columns, CrossEntropy, HeadRows, Heads, NormWeights, activate, add, attention, gate, linear, normalise, rotate,
+    Columns, CrossEntropy, HeadRows, Heads, NormWeights, activate, add, attention, attention_backward, gate, linear,
+    linear_backward, normalise, rotate, weight_gradient,
 };
 
 /// Prints a line of the table.
@@ -70,6 +71,36 @@ fn products(limit: f64) {
     }
 }
 
+/// `g W` and `g^T x`.
+fn gradients(limit: f64) {
+    for (tokens, inputs, outputs) in [
+        (512, 576, 960),
+        (512, 576, 576),
+        (512, 576, 3072),
+        (512, 1536, 576),
+        (1024, 576, 960),
+        (1024, 576, 192),
+        (1024, 576, 3072),
+        (1024, 1536, 576),
+        (2048, 576, 3072),
+        (1024, 8960, 1536),
+    ] {
+        let (g, x) = (noise(1, tokens * outputs, 1.0), noise(3, tokens * inputs, 1.0));
+        let mut w = noise(2, inputs * outputs, 1.0);
+        let mut dx = vec![0.0; tokens * inputs];
+        let work = 2.0 * (tokens * inputs * outputs) as f64 / 1e9;
+        let runs = ((40.0 / work) as usize).clamp(10, 300);
+        let (g, x) = (Rows::dense(&g, outputs), Rows::dense(&x, inputs));
+        let of_input = work / fastest(runs, || linear_backward(g, &w, false, &mut dx));
+        let added = work / fastest(runs, || linear_backward(g, &w, true, &mut dx));
+        let of_weights = work / fastest(runs, || weight_gradient(g, x, false, &mut w));
+        let [a, b, c] = [of_input, added, of_weights].map(|rate| 100.0 * rate / limit);
+        say!(
+            "{tokens} x {outputs} -> {inputs}: g W {of_input:.0} GFLOP/s {a:.0} %, added {b:.0} %, g^T x {of_weights:.0} {c:.0} %"
+        );
+    }
+}
+
 fn heads(limit: f64) {
     for (tokens, hidden, vocab) in [(2048, 576, 8192), (1024, 576, 8192), (1024, 1536, 8192)] {
         let (x, w) = (noise(1, tokens * hidden, 1.0), noise(2, hidden * vocab, 1.0));
@@ -106,6 +137,43 @@ fn attentions(limit: f64) {
         let rate = work / time;
         say!(
             "attention {tokens}, {heads}/{kv_heads} heads of {head_dim}, window {window:?}, cap {:?}: {:.2} ms, {rate:.0} GFLOP/s, {:.0} %",
+            shape.softcap,
+            1e3 * time,
+            100.0 * rate / limit
+        );
+    }
+}
+
+fn attention_gradients(limit: f64) {
+    let smol = Heads { heads: 9, kv_heads: 3, head_dim: 64, scale: 0.125, softcap: None, window: None };
+    for (shape, tokens, objectives) in [
+        (smol, 512, 1),
+        (smol, 512, 4),
+        (smol, 2048, 1),
+        (Heads { softcap: Some(50.0), ..smol }, 512, 1),
+        (Heads { window: Some(128), ..smol }, 2048, 1),
+        (Heads { heads: 12, kv_heads: 2, head_dim: 128, ..smol }, 512, 1),
+        (Heads { heads: 8, kv_heads: 8, ..smol }, 512, 1),
+    ] {
+        let Heads { heads, kv_heads, head_dim, window, .. } = shape;
+        let stride = (heads + 2 * kv_heads) * head_dim;
+        let values = noise(1, tokens * stride, 1.0);
+        let part = |first, count| Rows::columns(&values, stride, first * head_dim, count * head_dim);
+        let (q, k, v) = (part(0, heads), part(heads, kv_heads), part(heads + kv_heads, kv_heads));
+        let mut out = vec![0.0; tokens * heads * head_dim];
+        attention(shape, q, k, v, &mut out);
+        let out = Rows::dense(&out, heads * head_dim);
+        let mut d = vec![vec![0.0; values.len()]; objectives];
+        let seen: usize = (1..=tokens).map(|t| t.min(window.unwrap_or(t))).sum();
+        let work = (2 + 8 * objectives) as f64 * (seen * heads * head_dim) as f64 / 1e9;
+        let g = vec![out; objectives];
+        let time = fastest(((10.0 / work) as usize).clamp(5, 100), || {
+            let mut d: Vec<&mut [f32]> = d.iter_mut().map(Vec::as_mut_slice).collect();
+            attention_backward(shape, q, k, v, out, &g, &mut d);
+        });
+        let rate = work / time;
+        say!(
+            "{objectives} x gradient of attention {tokens}, {heads}/{kv_heads} heads of {head_dim}, window {window:?}, cap {:?}: {:.2} ms, {rate:.0} GFLOP/s, {:.0} %",
             shape.softcap,
             1e3 * time,
             100.0 * rate / limit
@@ -151,6 +219,21 @@ fn sweeps() {
             rotate(sequence, columns, &table);
         }
     });
+}
+
+#[test]
+#[ignore = "wants a quiet machine"]
+fn bench_gradients() {
+    for threads in [1, 2] {
+        super::on_threads(threads, || {
+            let limit = [1024, 2048].map(limit).into_iter().fold(0.0, f64::max);
+            say!("{threads} threads, limit {limit:.0} GFLOP/s");
+            if std::env::var_os("PRODUCTS").is_some() {
+                gradients(limit);
+            }
+            attention_gradients(limit);
+        });
+    }
 }
 
 #[test]
