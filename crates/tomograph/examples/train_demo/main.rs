@@ -34,8 +34,8 @@ use train::{Batches, nll, train};
 const BATCHES: u64 = 101;
 const TUNING_BATCHES: u64 = 102;
 
-const BASE: Settings = Settings { rate: 4e-3, warm_up: 40, steps: 1200, decay: 0.1, clip: 1.0 };
-const TUNING: Settings = Settings { rate: 1.5e-3, warm_up: 20, steps: 300, decay: 0.1, clip: 1.0 };
+const BASE: Settings = Settings { rate: 4e-3, warm_up: 40, steps: 700, decay: 0.1, clip: 1.0 };
+const TUNING: Settings = Settings { rate: 1.5e-3, warm_up: 20, steps: 200, decay: 0.1, clip: 1.0 };
 
 /// Tokens of the windows that held-out texts are scored in: what `tomograph perplexity` takes.
 const LENGTH: usize = 512;

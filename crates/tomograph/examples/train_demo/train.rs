@@ -91,10 +91,7 @@ fn engine(weights: &Weights) -> Result<Engine, Box<dyn Error>> {
     });
     let model = Model::open(Arc::new(source), &OpenOptions::default())?;
     let architecture = model.architecture()?;
-    let options = EngineOptions {
-        threads: Some(std::env::var("DEMO_THREADS").ok().and_then(|t| t.parse().ok()).unwrap_or(THREADS)),
-        ..EngineOptions::default()
-    };
+    let options = EngineOptions { threads: Some(THREADS), ..EngineOptions::default() };
     Ok(Engine::new(Arc::new(model), architecture, options)?)
 }
 
