@@ -26,8 +26,7 @@ use safetensors::tensor::Dtype;
 use adamw::Settings;
 use draw::Draw;
 use model::{Weights, rounded};
-use ngram::Ngram;
-use texts::{HELD_OUT_PROSE, HELD_OUT_SUMS, SEED, Side, TRAINING_PROSE, TRAINING_SUMS, tokens};
+use texts::{HELD_OUT_PROSE, HELD_OUT_SUMS, SEED, Side, TRAINING_PROSE, TRAINING_SUMS, tokens, windows};
 use train::{Batches, nll, train};
 
 /// Streams of draws for the weights' and the batches' sake are far from those of the texts.
@@ -37,8 +36,6 @@ const TUNING_BATCHES: u64 = 102;
 const BASE: Settings = Settings { rate: 4e-3, warm_up: 40, steps: 700, decay: 0.1, clip: 1.0 };
 const TUNING: Settings = Settings { rate: 1.5e-3, warm_up: 20, steps: 200, decay: 0.1, clip: 1.0 };
 
-/// Tokens of the windows that held-out texts are scored in: what `tomograph perplexity` takes.
-const LENGTH: usize = 512;
 /// Tokens of the windows of a step. Short ones are cheaper and most of what there is to learn is near.
 const LENGTHS: [usize; 7] = [512, 512, 256, 256, 256, 128, 128];
 /// Windows from the sample, of a hundred.
@@ -120,24 +117,13 @@ struct Report {
 
 impl Report {
     fn new(learnt: &Side, held_out: &Side) -> Self {
-        let kinds = [
-            ("prose", &learnt.generated, &held_out.generated),
-            ("sample", &learnt.sample, &held_out.sample),
-            ("sums", &learnt.sums, &held_out.sums),
-        ];
         let mut csv = "model,step,learnt,prose,sample,sums\n".to_owned();
         for order in [3, 5] {
-            let all = Ngram::fit(&tokens(learnt.generated.iter().chain(&learnt.sample)), order);
-            let nlls = kinds.map(|(kind, own, held_out)| {
-                let (own, held_out) = (Ngram::fit(&tokens(own), order), tokens(held_out));
-                let alone = own.nll(&held_out);
-                if kind == "sums" { alone } else { alone.min(all.nll(&held_out)) }
-            });
+            let nlls = ngram::nlls(learnt, held_out, order);
             let _ = writeln!(csv, "{order}-gram,,,{:.4},{:.4},{:.4}", nlls[0], nlls[1], nlls[2]);
         }
         print!("{csv}");
-        let windows = |documents: &Vec<String>| tokens(documents).chunks_exact(LENGTH).map(<[u32]>::to_vec).collect();
-        let held_out = kinds.map(|(_, _, documents)| windows(documents)).into();
+        let held_out = [&held_out.generated, &held_out.sample, &held_out.sums].map(|kind| windows(kind)).into();
         Self { held_out, csv, clock: Instant::now() }
     }
 

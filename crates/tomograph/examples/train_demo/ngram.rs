@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::texts::VOCAB;
+use super::texts::{Side, VOCAB, tokens};
 
 /// What followed a context.
 #[derive(Default)]
@@ -29,8 +29,16 @@ pub(crate) struct Ngram {
 }
 
 impl Ngram {
-    /// Counts `tokens`.
+    /// Counts `tokens`, and takes from the counts what is to be taken off them.
     pub(crate) fn fit(tokens: &[u32], order: usize) -> Self {
+        let mut fitted = Self::with_discounts(tokens, vec![0.0; order]);
+        fitted.discounts = fitted.levels.iter().map(discount).collect();
+        fitted
+    }
+
+    /// Counts `tokens`; as many levels as discounts.
+    pub(crate) fn with_discounts(tokens: &[u32], discounts: Vec<f64>) -> Self {
+        let order = discounts.len();
         let tokens: Vec<u16> = tokens.iter().map(|t| u16::try_from(*t).unwrap_or(u16::MAX)).collect();
         let mut levels: Vec<HashMap<Vec<u16>, Followers>> = (0..order).map(|_| HashMap::new()).collect();
         for window in tokens.windows(order) {
@@ -49,7 +57,6 @@ impl Ngram {
                 followers.counts.keys().for_each(|token| below.add(*token));
             }
         }
-        let discounts = levels.iter().map(discount).collect();
         Self { levels, discounts }
     }
 
@@ -74,6 +81,19 @@ impl Ngram {
         let loss = |i: usize| -self.probability(&tokens[i.saturating_sub(self.levels.len() - 1)..i], tokens[i]).ln();
         (1..tokens.len()).map(loss).sum::<f64>() / (tokens.len() - 1) as f64
     }
+}
+
+/// Mean negative log likelihood of each kind of held-out text under n-grams of order `order`: prose, sample, sums. Prose and
+/// sample take whichever is better, what was counted in their own kind alone or in both.
+pub(crate) fn nlls(learnt: &Side, held_out: &Side, order: usize) -> [f64; 3] {
+    let both = Ngram::fit(&tokens(learnt.generated.iter().chain(&learnt.sample)), order);
+    let alone = |own: &[String], held_out: &[String]| Ngram::fit(&tokens(own), order).nll(&tokens(held_out));
+    let better = |own: &[String], held_out: &[String]| alone(own, held_out).min(both.nll(&tokens(held_out)));
+    [
+        better(&learnt.generated, &held_out.generated),
+        better(&learnt.sample, &held_out.sample),
+        alone(&learnt.sums, &held_out.sums),
+    ]
 }
 
 /// n1 / (n1 + 2 n2), of the counts that are one and two.

@@ -18,6 +18,9 @@ pub(crate) const TRAINING_SUMS: usize = 1_000_000;
 pub(crate) const HELD_OUT_PROSE: usize = 12_000;
 pub(crate) const HELD_OUT_SUMS: usize = 4_000;
 
+/// Tokens of a window that is scored.
+const WINDOW: usize = 512;
+
 /// Streams of draws; the documents of one never depend on how many another has.
 const PROSE: u64 = 1;
 const PROSE_HELD_OUT: u64 = 2;
@@ -80,6 +83,12 @@ fn sum(draw: &mut Draw) -> String {
         return format!("{a} - {b} = {}\n", a - b);
     }
     format!("{a} + {b} = {}\n", a + b)
+}
+
+/// Windows that held-out documents are scored in, as long as those that `tomograph perplexity` takes; what is left at the
+/// end is not scored.
+pub(crate) fn windows(documents: &[String]) -> Vec<Vec<u32>> {
+    tokens(documents).chunks_exact(WINDOW).map(<[u32]>::to_vec).collect()
 }
 
 /// Tokens of documents, one after the other, each with the separator in front, and one at the end.
