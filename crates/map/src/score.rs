@@ -45,6 +45,16 @@ impl Score {
         self
     }
 
+    /// The same score with a reason to read it with care: it is known that the metric's assumptions do not hold here. A score
+    /// without a value keeps its own reason.
+    #[must_use]
+    pub fn with_caveat(mut self, caveat: impl Into<String>) -> Self {
+        if self.value.is_some() {
+            self.reason = Some(caveat.into());
+        }
+        self
+    }
+
     /// No value: `status` says in what way and `reason` why.
     pub fn missing(status: Status, reason: impl Into<String>) -> Self {
         debug_assert!(status != Status::Ok, "a missing score needs a status that says so");
@@ -66,7 +76,7 @@ impl Score {
         self.status
     }
 
-    /// Why there is none.
+    /// Why there is none, or why the one there is is to be read with care.
     pub fn reason(&self) -> Option<&str> {
         self.reason.as_deref()
     }

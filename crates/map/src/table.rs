@@ -43,6 +43,12 @@ pub struct Provenance {
     /// Sequences they were run in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sequences: Option<u64>,
+    /// Which tokens the loss is of that gradients were taken of, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<String>,
+    /// Draws of labels from the model, for metrics that need them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draws: Option<u64>,
     /// Seed of everything random.
     pub seed: u64,
     /// Group size of the simulated integer formats.

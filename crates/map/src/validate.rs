@@ -116,9 +116,6 @@ impl Score {
         match (self.status(), self.value()) {
             (Status::Ok, Some(value)) if !value.is_finite() => return Err(("a finite value", value.to_string())),
             (Status::Ok, None) => return Err(("a value with status ok", "none".into())),
-            (Status::Ok, Some(_)) if self.reason().is_some() => {
-                return Err(("no reason with status ok", "one".into()));
-            }
             (Status::Ok, Some(_)) => {}
             (_, Some(value)) => return Err(("no value with a status other than ok", value.to_string())),
             (_, None) if self.reason().is_none() => {

@@ -12,6 +12,7 @@ mod activations;
 mod catalogue;
 mod cost;
 mod facts;
+mod gradients;
 mod imatrix;
 mod metric;
 mod moments;
@@ -19,6 +20,7 @@ mod null;
 mod null_table;
 mod order_statistics;
 mod power_law;
+mod predicted;
 mod quantization_error;
 mod runner;
 mod schedule;
@@ -30,11 +32,13 @@ pub use activations::{Activations, CellFacts, Lanes, Salience, Sums, activations
 pub use catalogue::METRICS;
 pub use cost::{Cost, cost};
 pub use facts::{Facts, Matrix, Moments};
+pub use gradients::{GradientSums, Gradients, IntegratedGradients, WholeGradient};
 pub use imatrix::{
     Imatrix, ImatrixEntry, ImatrixFormat, ImatrixName, ImatrixObserver, ImatrixStatistics, LayerStatistics,
     TensorStatistics, imatrix_names, scan_imatrix,
 };
-pub use metric::{Formula, Kind, Metric, Needs, Options, Reads};
+pub use metric::{Formula, GradientFormula, GradientReads, Kind, Metric, Needs, Options, Reads};
+pub use predicted::{Control, Draws, DrawsError, PredictedKl, Prediction, SetKl, most_nats, truncation_sd};
 pub use runner::{DEFAULT_MEMORY_BYTES, Progress, Request, ScanError, scan};
 pub use select::{Form, Selected, UnknownMetric, near_names, select};
 pub use spectrum::Workspace;

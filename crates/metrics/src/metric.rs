@@ -2,6 +2,7 @@ use tomo_map::{CellId, MetricInfo, Score};
 
 use crate::Facts;
 use crate::activations::{CellFacts, Lanes, Salience, Sums};
+use crate::gradients::{GradientSums, WholeGradient};
 
 /// One entry of the registry: the metric's description, its manual and how it is computed.
 pub struct Metric {
@@ -41,15 +42,20 @@ pub enum Kind {
         /// The score of one cell.
         formula: Formula,
     },
+    /// What a reverse pass over a text shows: how the loss answers to cells and their outputs.
+    Gradients {
+        /// Which gradients and sums it reads, and the score of one cell.
+        formula: GradientFormula,
+    },
 }
 
 impl Kind {
-    /// What a scan computes for the metric's plain form; nothing for one that reads activations.
+    /// What a scan computes for the metric's plain form; nothing for one that reads a text.
     pub(crate) fn needs(&self) -> Needs {
         match self {
             Self::Weights { needs, .. } => *needs,
             Self::Error { .. } => Needs { moments: true, entries: true, ..Needs::NONE },
-            Self::Activations { .. } => Needs::NONE,
+            Self::Activations { .. } | Self::Gradients { .. } => Needs::NONE,
         }
     }
 
@@ -58,7 +64,7 @@ impl Kind {
         match self {
             Self::Weights { score, .. } => Some(score(facts, options)),
             Self::Error { format } => Some(crate::quantization_error::score(format, facts, options)),
-            Self::Activations { .. } => None,
+            Self::Activations { .. } | Self::Gradients { .. } => None,
         }
     }
 }
@@ -78,6 +84,66 @@ pub enum Formula {
     },
     /// From the magnitudes of the weights times the sizes of their inputs.
     Salience(fn(&Salience) -> f64),
+}
+
+/// What a gradient metric reads and how it gets to its score. L is the mean loss of the text's scored tokens in nats.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub enum GradientFormula {
+    /// From dL/dW, all of it at once. The interval is a jackknife over sequences: each is left out in turn, and the formula
+    /// is applied to what is left.
+    Whole(fn(&WholeGradient) -> Result<f64, &'static str>),
+    /// From sums over sequences. Resamples (see [`tomo_map::stats::Bootstrap`]) go through the same formula, with the sums of
+    /// the drawn sequences in place of the text's.
+    Sums {
+        /// Which of the sums.
+        reads: GradientReads,
+        /// The score.
+        score: fn(&GradientSums) -> f64,
+        /// Whether the score shown is the square of what `score` gives. Its interval is then made of the squares of all
+        /// numbers in the other's interval: resampled squares alone would lie above the score wherever the signs cancel.
+        squared: bool,
+    },
+    /// Integrated gradients, which take a pass of their own: [`IntegratedGradients`](crate::IntegratedGradients).
+    Path,
+    /// Gradient times the error that a format makes in the cell's output, squared, entry by entry.
+    OutputError {
+        /// Id of the format, as `tomo_quant::find` knows it.
+        format: &'static str,
+    },
+    /// The divergence that a format in this cell alone causes, to second order, from labels drawn from the model.
+    PredictedKl {
+        /// Id of the format, as `tomo_quant::find` knows it.
+        format: &'static str,
+    },
+}
+
+/// Which of the [`GradientSums`] a metric reads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct GradientReads {
+    /// [`GradientSums::product`] and [`GradientSums::zero`].
+    pub products: bool,
+    /// [`GradientSums::squares`].
+    pub squares: bool,
+    /// [`GradientSums::mean`].
+    pub mean: bool,
+    /// [`GradientSums::resample`].
+    pub resample: bool,
+}
+
+impl GradientReads {
+    /// None of them; for struct update in a `static`.
+    pub const NONE: Self = Self { products: false, squares: false, mean: false, resample: false };
+
+    /// What either reads.
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self {
+            products: self.products || other.products,
+            squares: self.squares || other.squares,
+            mean: self.mean || other.mean,
+            resample: self.resample || other.resample,
+        }
+    }
 }
 
 /// What an activation metric reads.
@@ -154,10 +220,14 @@ pub struct Options {
     pub outlier_factor: f64,
     /// Resamples of the bootstrap over sequences; 0 for no intervals.
     pub resamples: usize,
+    /// Draws of labels for `predicted-kl-*`; each is a reverse pass through everything but the weights' own gradients.
+    pub draws: usize,
+    /// Points on the path of `ig`, its end included.
+    pub steps: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { group: 128, seed: 0, outlier_factor: 5.0, resamples: 2000 }
+        Self { group: 128, seed: 0, outlier_factor: 5.0, resamples: 2000, draws: 16, steps: 5 }
     }
 }

@@ -32,7 +32,7 @@ pub struct Request {
 impl Request {
     /// The part of the request that needs no text.
     pub(crate) fn of_weights(&self) -> Self {
-        let metrics = self.metrics.iter().filter(|s| !s.reads_activations()).copied().collect();
+        let metrics = self.metrics.iter().filter(|s| !s.reads_text()).copied().collect();
         Self { metrics, ..self.clone() }
     }
 }
@@ -78,8 +78,8 @@ pub enum ScanError {
 }
 
 /// Scores every cell of `model` with every selected metric that reads weights only: one column per metric, parallel to the
-/// grid's cells. Metrics that read activations ([`Selected::reads_activations`]) are left to
-/// [`Activations`](crate::Activations).
+/// grid's cells. Metrics that read a text ([`Selected::reads_text`]) are left to [`Activations`](crate::Activations) and
+/// [`Gradients`](crate::Gradients).
 ///
 /// A cell with weights that are not finite has no scores, and says where; the scan goes on. A cancelled scan returns what
 /// it has, the rest marked [`Status::NotMeasured`]. The same request gives the same bits.

@@ -12,10 +12,14 @@
 //! # Ok::<(), anyhow::Error>(())
 //! ```
 
+pub mod answers;
 pub mod cli;
+pub mod draws_file;
+mod reverse;
 pub mod run;
 pub mod scan;
 
+pub use reverse::PlannedPass;
 pub use tomo_checkpoint as checkpoint;
 pub use tomo_map as map;
 pub use tomo_map::Map;

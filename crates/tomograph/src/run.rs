@@ -4,8 +4,10 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::answers::{AnswerLimits, Answers};
+use anyhow::ensure;
 use tomo_model::Model;
-use tomo_model::engine::{Engine, EngineOptions, MemoryPlan, Observer, Outcome, PassProgress, Until};
+use tomo_model::engine::{Engine, EngineOptions, MemoryPlan, Objective, Observer, Outcome, PassProgress, Until};
 use tomo_text::{Text, Tokenizer, WindowOptions, Windows};
 
 /// Which text a model is run on.
@@ -25,11 +27,34 @@ pub struct TextRequest {
     pub token_ids: Option<PathBuf>,
     /// A tokenizer.json to use instead of the checkpoint's own tokenizer.
     pub tokenizer: Option<PathBuf>,
+    /// Prompts with completions instead of a text: JSON lines.
+    pub answers: Option<PathBuf>,
+    /// What gradients are taken of; of answers where there are some, unless said otherwise.
+    pub loss: Option<LossChoice>,
+}
+
+/// Which tokens the loss is of that gradients are taken of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LossChoice {
+    /// All that are predicted.
+    Text,
+    /// Those of the completions alone.
+    Answer,
 }
 
 impl Default for TextRequest {
     fn default() -> Self {
-        Self { files: Vec::new(), field: None, tokens: 8192, sequence: 512, seed: 0, token_ids: None, tokenizer: None }
+        Self {
+            files: Vec::new(),
+            field: None,
+            tokens: 8192,
+            sequence: 512,
+            seed: 0,
+            token_ids: None,
+            tokenizer: None,
+            answers: None,
+            loss: None,
+        }
     }
 }
 
@@ -50,6 +75,8 @@ pub struct Run {
     pub engine: Engine,
     /// What it runs on.
     pub windows: Windows,
+    /// Tokens that the loss is of, where it is not of all.
+    pub answers: Option<Vec<Vec<usize>>>,
 }
 
 impl Run {
@@ -65,19 +92,32 @@ impl Run {
         stdin: &mut dyn Read,
     ) -> anyhow::Result<Self> {
         let architecture = model.architecture_ignoring(&options.ignored_config_keys)?;
-        let windows = windows(model, architecture.vocab, text, stdin)?;
+        let (windows, answers) = windows(model, architecture.vocab, text, stdin)?;
         let engine_options = EngineOptions {
             threads: options.threads,
             memory_bytes: options.memory_bytes,
             streamed: false,
             recompute: false,
         };
-        Ok(Self { engine: Engine::new(Arc::clone(model), architecture, engine_options)?, windows })
+        Ok(Self { engine: Engine::new(Arc::clone(model), architecture, engine_options)?, windows, answers })
     }
 
     /// Tokens of each sequence.
     pub fn lengths(&self) -> Vec<usize> {
         self.windows.sequences.iter().map(Vec::len).collect()
+    }
+
+    /// The loss that gradients are taken of.
+    pub fn objective(&self) -> Objective {
+        Objective { positions: self.answers.as_ref().map(|p| p.clone().into()), ..Objective::text() }
+    }
+
+    /// Which tokens that loss is of, in words.
+    pub fn loss(&self) -> String {
+        match &self.answers {
+            None => "all predicted tokens".to_owned(),
+            Some(positions) => format!("{} answer tokens", positions.iter().map(Vec::len).sum::<usize>()),
+        }
     }
 
     /// What a pass with these observers will take.
@@ -103,23 +143,37 @@ impl Run {
     }
 }
 
-fn windows(model: &Model, vocab: usize, request: &TextRequest, stdin: &mut dyn Read) -> anyhow::Result<Windows> {
+fn windows(
+    model: &Model,
+    vocab: usize,
+    request: &TextRequest,
+    stdin: &mut dyn Read,
+) -> anyhow::Result<(Windows, Option<Vec<Vec<usize>>>)> {
+    ensure!(
+        request.answers.is_some() || request.loss != Some(LossChoice::Answer),
+        "the loss of answers needs answers: give --answers a file of JSON lines with prompt and completion"
+    );
     if let Some(path) = &request.token_ids {
         let windows = Windows::read_json(path)?;
         windows.check_vocabulary(vocab as u64)?;
-        return Ok(windows);
+        return Ok((windows, None));
     }
     let tokenizer = match &request.tokenizer {
         Some(path) => Tokenizer::from_file(path)?,
         None => Tokenizer::for_checkpoint(model.source())?,
     };
     tokenizer.check_vocabulary(vocab as u64)?;
+    if let Some(path) = &request.answers {
+        let limits = AnswerLimits { tokens: request.tokens, sequence: request.sequence };
+        let Answers { windows, positions } = Answers::read(path, &tokenizer, limits)?;
+        return Ok((windows, (request.loss != Some(LossChoice::Text)).then_some(positions)));
+    }
     let text = match request.files.as_slice() {
         [] => Text::bundled(),
         files => Text::from_files(files, request.field.as_deref(), stdin)?,
     };
     let options = WindowOptions { tokens: request.tokens, sequence: request.sequence, seed: request.seed };
-    Ok(Windows::choose(&tokenizer, &text, &options)?)
+    Ok((Windows::choose(&tokenizer, &text, &options)?, None))
 }
 
 /// How well a model predicts the tokens it was run on.

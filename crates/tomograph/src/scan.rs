@@ -11,6 +11,8 @@ use tomo_metrics::{Activations, Imatrix, Options, Progress, Request as MetricsRe
 use tomo_model::engine::{MemoryPlan, Observer, PassProgress, Until};
 use tomo_model::{CellOverride, Model, OpenOptions};
 
+use crate::draws_file::KeptDraws;
+use crate::reverse::{Backward, PlannedPass, ReversePasses, default_draws};
 use crate::run::{Run, RunOptions, TextRequest};
 
 /// What to scan and how.
@@ -38,6 +40,10 @@ pub struct Request {
     pub run: RunOptions,
     /// An imatrix to take the mean squares of the inputs from, instead of running the model.
     pub imatrix: Option<PathBuf>,
+    /// Draws for `predicted-kl-*`; chosen by the number of sequences where `None`.
+    pub draws: Option<usize>,
+    /// Where reverse passes leave what they need to go on after they were ended, and find it; nowhere where `None`.
+    pub resume: Option<PathBuf>,
     /// Command line for the provenance.
     pub command: String,
 }
@@ -57,6 +63,8 @@ impl Request {
             text: TextRequest::default(),
             run: RunOptions::default(),
             imatrix: None,
+            draws: None,
+            resume: None,
             command: String::new(),
         }
     }
@@ -77,7 +85,7 @@ impl Request {
 
     /// The part of the scan that needs no text.
     fn metrics_request(&self) -> anyhow::Result<MetricsRequest> {
-        let metrics = self.selected()?.into_iter().filter(|m| !m.reads_activations()).collect();
+        let metrics = self.selected()?.into_iter().filter(|m| !m.reads_text()).collect();
         Ok(MetricsRequest {
             metrics,
             options: self.options.clone(),
@@ -128,104 +136,154 @@ pub fn open(path: &Path, cells: &[CellOverride]) -> anyhow::Result<Model> {
 /// was not reached is marked as not measured.
 pub fn scan(request: &Request, progress: &dyn Watcher) -> anyhow::Result<Map> {
     let model = Arc::new(open(&request.path, &request.cells)?);
-    Scan::new(model, request, &mut std::io::empty())?.run(progress)
+    Ok(Scan::new(model, request, &mut std::io::empty())?.run(progress)?.map)
 }
 
 /// A scan with everything decided: the text is read, the memory is known, nothing has run.
 pub struct Scan<'a> {
     model: Arc<Model>,
     request: &'a Request,
-    inputs: Inputs,
+    /// The model ready to run, where a metric reads a text.
+    run: Option<Run>,
+    /// The forward pass, where a metric reads activations.
+    forward: Option<(Activations, MemoryPlan)>,
+    /// What takes its place.
+    imatrix: Option<Imatrix>,
+    reverse: Option<ReversePasses>,
 }
 
-/// Where activation metrics get the inputs of cells from.
-enum Inputs {
-    /// No metric asks.
-    None,
-    /// A pass over a text.
-    Pass(Box<Pass>),
-    /// An imatrix that somebody made.
-    Imatrix(Imatrix),
-}
-
-/// A pass that feeds the activation metrics.
-struct Pass {
-    run: Run,
-    activations: Activations,
-    plan: MemoryPlan,
+/// What a scan leaves.
+pub struct Scanned {
+    /// The map.
+    pub map: Map,
+    /// What was drawn for `predicted-kl-*`, for sets and pairs of cells.
+    pub draws: Vec<KeptDraws>,
+    /// Folders of passes that are over: to be removed when the results are safe.
+    pub spent: Vec<PathBuf>,
 }
 
 impl<'a> Scan<'a> {
     /// Prepares the scan of `request` on a model that is open already. `stdin` is read when the text is `-`.
     ///
     /// # Errors
-    /// An unknown metric; for metrics that read activations, whatever [`Run::new`] refuses, an imatrix that cannot be
-    /// used, more memory than the pass may take.
+    /// An unknown metric; for metrics that read a text, whatever [`Run::new`] refuses, an imatrix that cannot be used, more
+    /// memory than a pass may take.
     pub fn new(model: Arc<Model>, request: &'a Request, stdin: &mut dyn Read) -> anyhow::Result<Self> {
-        let selected: Vec<Selected> = request.selected()?.into_iter().filter(Selected::reads_activations).collect();
-        let inputs = match &request.imatrix {
-            _ if selected.is_empty() => {
-                ensure!(
-                    request.imatrix.is_none(),
-                    "none of the metrics reads an imatrix: try input-energy or err-int4@x"
-                );
-                Inputs::None
-            }
-            Some(path) => Inputs::Imatrix(Imatrix::read(path)?),
-            None => {
-                let run = Run::new(&model, &request.text, &request.run, stdin)?;
+        let selected = request.selected()?;
+        let reads_activations = selected.iter().any(Selected::reads_activations);
+        let reads_gradients = selected.iter().any(Selected::reads_gradients);
+        let imatrix = request.imatrix.as_deref();
+        ensure!(
+            imatrix.is_none() || reads_activations,
+            "none of the metrics reads an imatrix: try input-energy or err-int4@x"
+        );
+        let runs = reads_gradients || (reads_activations && imatrix.is_none());
+        let run = if runs { Some(Run::new(&model, &request.text, &request.run, stdin)?) } else { None };
+        let forward = match &run {
+            Some(run) if reads_activations && imatrix.is_none() => {
+                let selected: Vec<Selected> = selected.iter().filter(|s| s.reads_activations()).copied().collect();
                 let activations = Activations::new(&model, &selected, &request.options, &run.lengths());
                 let bytes = activations.memory_bytes(run.engine.threads());
                 let plan = run.plan(&[&activations], bytes, Until::LastBlock)?;
-                Inputs::Pass(Box::new(Pass { run, activations, plan }))
+                Some((activations, plan))
             }
+            _ => None,
         };
-        Ok(Self { model, request, inputs })
+        let reverse = match &run {
+            Some(run) => {
+                let draws = request.draws.unwrap_or_else(|| default_draws(run.windows.sequences.len()));
+                let options = Options { draws, ..request.options.clone() };
+                ReversePasses::new(&model, &selected, &options, &run.objective(), run)?
+            }
+            None => None,
+        };
+        let imatrix = imatrix.map(Imatrix::read).transpose()?;
+        Ok(Self { model, request, run, forward, imatrix, reverse })
     }
 
-    /// The pass that the scan will make, if its metrics need one, and what it takes.
-    pub fn pass(&self) -> Option<(&Run, &MemoryPlan)> {
-        match &self.inputs {
-            Inputs::Pass(pass) => Some((&pass.run, &pass.plan)),
-            Inputs::None | Inputs::Imatrix(_) => None,
-        }
+    /// The model ready to run, where a metric reads a text.
+    pub fn text(&self) -> Option<&Run> {
+        self.run.as_ref()
+    }
+
+    /// The forward pass that the scan will make, if a metric needs one.
+    pub fn forward(&self) -> Option<&MemoryPlan> {
+        self.forward.as_ref().map(|(_, plan)| plan)
+    }
+
+    /// The reverse passes that it will make after that.
+    pub fn reverse(&self) -> Vec<&PlannedPass> {
+        self.reverse.iter().flat_map(ReversePasses::planned).collect()
     }
 
     /// Scans.
     ///
     /// # Errors
     /// When a tensor cannot be read or run. A cancelled scan is not an error.
-    pub fn run(self, progress: &dyn Watcher) -> anyhow::Result<Map> {
-        let Self { model, request, inputs } = self;
+    pub fn run(self, progress: &dyn Watcher) -> anyhow::Result<Scanned> {
+        let Self { model, request, run, forward, imatrix, reverse } = self;
         let started = SystemTime::now();
         let clock = Instant::now();
         let weights = request.metrics_request()?;
         let mut columns =
             if weights.metrics.is_empty() { Vec::new() } else { tomo_metrics::scan(&model, &weights, progress)? };
         let mut provenance = Provenance::default();
-        match inputs {
-            Inputs::None => {}
-            Inputs::Pass(pass) => {
-                let Pass { run, activations, plan } = *pass;
+        if let Some(imatrix) = imatrix {
+            let whole = MetricsRequest { metrics: request.selected()?, ..weights };
+            columns.extend(tomo_metrics::scan_imatrix(&model, &imatrix, &whole, progress)?);
+            let path = request.imatrix.as_deref().unwrap_or(Path::new(""));
+            provenance.text = Some(format!("imatrix {}", path.display()));
+        }
+        let mut backward = Backward::default();
+        if let Some(run) = run {
+            provenance = of_text(&run, provenance);
+            if let Some((activations, plan)) = forward {
                 run.forward(&[&activations as &dyn Observer], &plan, Until::LastBlock, progress)?;
                 columns.extend(activations.finish());
-                provenance.text = Some(run.windows.description.clone());
-                provenance.text_digest = Some(run.windows.digest());
-                provenance.tokens = Some(run.windows.tokens());
-                provenance.sequences = Some(run.windows.sequences.len() as u64);
             }
-            Inputs::Imatrix(imatrix) => {
-                let whole = MetricsRequest { metrics: request.selected()?, ..weights };
-                columns.extend(tomo_metrics::scan_imatrix(&model, &imatrix, &whole, progress)?);
-                let path = request.imatrix.as_deref().unwrap_or(Path::new(""));
-                provenance.text = Some(format!("imatrix {}", path.display()));
+            if let Some(reverse) = reverse {
+                provenance.loss = Some(run.loss());
+                provenance.draws = reverse.draws().and_then(|n| u64::try_from(n).ok());
+                let key = resume_key(&model, request, &run, &reverse.options)?;
+                let resume = request.resume.as_deref().map(|folder| (folder, key.as_str()));
+                backward = reverse.run(&run, resume, progress)?;
+                columns.append(&mut backward.columns);
             }
         }
         let order: Vec<String> = request.selected()?.iter().map(Selected::id).collect();
         columns.sort_by_key(|c| order.iter().position(|id| *id == c.info.id));
         let provenance = provenance_of(&model, request, started, clock.elapsed().as_secs_f64(), provenance)?;
-        Ok(Map { provenance, grid: model.grid().clone(), columns })
+        let map = Map { provenance, grid: model.grid().clone(), columns };
+        Ok(Scanned { map, draws: backward.draws, spent: backward.spent })
     }
+}
+
+/// What of the provenance the text decides; of a scan that reads an imatrix as well, both are named.
+fn of_text(run: &Run, before: Provenance) -> Provenance {
+    let text = run.windows.description.clone();
+    Provenance {
+        text: Some(match before.text {
+            Some(imatrix) => format!("{imatrix}; {text}"),
+            None => text,
+        }),
+        text_digest: Some(run.windows.digest()),
+        tokens: Some(run.windows.tokens()),
+        sequences: Some(run.windows.sequences.len() as u64),
+        ..before
+    }
+}
+
+/// All that decides the results of reverse passes.
+fn resume_key(model: &Model, request: &Request, run: &Run, options: &Options) -> anyhow::Result<String> {
+    if request.resume.is_none() {
+        return Ok(String::new());
+    }
+    let digest = model.source().digest().context("cannot digest the checkpoint")?;
+    let config = tomo_checkpoint::config_digest(model.source().config());
+    let metrics = request.selected()?;
+    let (text, loss) = (run.windows.digest(), &run.answers);
+    let (version, threads) = (env!("CARGO_PKG_VERSION"), run.engine.threads());
+    Ok(format!("{version} {digest} {config:?} {metrics:?} {options:?} {text} {loss:?} {threads}"))
 }
 
 /// What `request` would cost on `model`.

@@ -89,7 +89,8 @@ pub fn read_csv(input: impl Read) -> Result<Vec<CsvRow>, MapError> {
 fn row_from_line(line: Line<String>, number: u64) -> Result<CsvRow, MapError> {
     let wrong = |expected: &str, found: String| MapError::new(Kind::Number, format!("row {number}"), expected, found);
     let score = match (line.status, line.value) {
-        (Status::Ok, Some(value)) if value.is_finite() => Score::from_value(value),
+        (Status::Ok, Some(value)) if value.is_finite() && line.reason.is_empty() => Score::from_value(value),
+        (Status::Ok, Some(value)) if value.is_finite() => Score::from_value(value).with_caveat(line.reason),
         (Status::Ok, value) => return Err(wrong("a finite value with status ok", format!("{value:?}"))),
         (status, None) => Score::missing(status, line.reason),
         (_, Some(value)) => return Err(wrong("no value with a status other than ok", value.to_string())),

@@ -28,7 +28,7 @@ pub use cost::activations_cost;
 pub use lanes::Lanes;
 pub use sums::{CellFacts, Salience, Sums};
 
-pub(crate) use cell::score_cell;
+pub(crate) use cell::{score_cell, with_interval};
 pub(crate) use columns::{max_over_median, max_over_median_resampled};
 pub(crate) use demand::Demand;
 

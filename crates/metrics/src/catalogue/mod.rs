@@ -44,6 +44,32 @@ registry! {
     input_kurtosis,
     input_outliers,
     experts_load,
+    taylor,
+    taylor_group,
+    snip,
+    fisher,
+    gradient_norm,
+    relative_gradient_norm,
+    attribution_zero,
+    attribution_mean,
+    attribution_resample,
+    ig,
+    quant_taylor_int4,
+    quant_taylor_int3,
+    quant_taylor_int2,
+    quant_taylor_nf4,
+    quant_taylor_q4_0,
+    quant_taylor_nvfp4,
+    quant_taylor_mxfp4,
+    quant_taylor_fp8,
+    predicted_kl_int4,
+    predicted_kl_int3,
+    predicted_kl_int2,
+    predicted_kl_nf4,
+    predicted_kl_q4_0,
+    predicted_kl_nvfp4,
+    predicted_kl_mxfp4,
+    predicted_kl_fp8,
 }
 
 #[cfg(test)]
@@ -116,7 +142,8 @@ mod tests {
             {
                 assert!(!text.trim().is_empty(), "{} has no {name}", info.id);
             }
-            assert!(["weights", "spectrum", "error", "activations"].contains(&info.family.as_ref()), "{}", info.id);
+            let families = ["weights", "spectrum", "error", "activations", "gradients"];
+            assert!(families.contains(&info.family.as_ref()), "{}", info.id);
         }
     }
 }

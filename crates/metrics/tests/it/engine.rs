@@ -11,7 +11,7 @@ use tomo_model::{Model, OpenOptions};
 
 use crate::taps::{fixtures, name};
 
-fn open(path: &Path) -> Arc<Model> {
+pub(crate) fn open(path: &Path) -> Arc<Model> {
     Arc::new(Model::open(tomo_checkpoint::open(path).unwrap(), &OpenOptions::default()).unwrap())
 }
 
@@ -24,12 +24,12 @@ fn pass(model: &Arc<Model>, sequences: &[Vec<u32>], observers: &[&dyn Observer],
     assert!(outcome.completed);
 }
 
-fn json(path: &Path) -> Value {
+pub(crate) fn json(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
 /// The two sequences of a case.
-fn tokens(case: &str) -> Vec<Vec<u32>> {
+pub(crate) fn tokens(case: &str) -> Vec<Vec<u32>> {
     let bytes = std::fs::read(fixtures().join("parity").join(case).join("forward.safetensors")).unwrap();
     let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let sequence = |s: usize| {

@@ -5,10 +5,13 @@
 mod activations;
 mod conformance;
 mod engine;
+mod gradient_sums;
+mod gradients;
 mod imatrix;
 mod linear;
 mod planted;
 mod power_law;
+mod predicted;
 mod runner;
 mod selection;
 mod support;

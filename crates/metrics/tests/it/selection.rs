@@ -16,13 +16,33 @@ fn ids_families_and_forms_are_understood_in_registry_order() {
     let nulls = ids("spectrum@null");
     assert!(nulls.contains(&"spectrum-snr@null".to_owned()) && nulls.iter().all(|id| id.ends_with("@null")));
     assert!(!nulls.contains(&"mp-excess@null".to_owned()), "noise scores 0");
-    let (of_text, rest): (Vec<_>, Vec<_>) = METRICS
-        .iter()
-        .map(|m| (m.info.id.to_string(), m.info.family == "activations"))
-        .partition(|(_, of_text)| *of_text);
-    let names = |metrics: Vec<(String, bool)>| metrics.into_iter().map(|(id, _)| id).collect::<Vec<_>>();
-    assert_eq!(ids("all"), names(rest), "what needs no text");
-    assert_eq!(ids("activations"), names(of_text));
+    let names = |is_one: fn(&str) -> bool| {
+        METRICS.iter().filter(|m| is_one(&m.info.family)).map(|m| m.info.id.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids("all"), names(|family| !["activations", "gradients"].contains(&family)), "what needs no text");
+    assert_eq!(ids("activations"), names(|family| family == "activations"));
+    assert_eq!(ids("gradients"), names(|family| family == "gradients"));
+}
+
+#[test]
+fn what_reads_gradients_is_neither_weights_nor_activations() {
+    let gradients = select("gradients").unwrap();
+    assert_eq!(gradients.len(), 10 + 2 * 8);
+    assert!(gradients.iter().all(|s| s.reads_gradients() && s.reads_text() && !s.reads_activations()));
+    assert!(select("all,activations,error@x").unwrap().iter().all(|s| !s.reads_gradients()));
+    assert!(select("fisher@null").is_err() && select("quant-taylor-int4@x").is_err());
+    for format in ["int4", "int3", "int2", "nf4", "q4_0", "nvfp4", "mxfp4", "fp8"] {
+        assert_eq!(ids(&format!("predicted-kl-{format}")).len(), 1);
+    }
+}
+
+/// Curvature is not fragility: whoever reads the manual has to meet that.
+#[test]
+fn the_manual_of_fisher_says_what_it_does_not_predict() {
+    let fisher = select("fisher").unwrap()[0].metric;
+    assert!(fisher.info.caveat.contains("does not predict"));
+    let manual: String = fisher.source.lines().map_while(|line| line.strip_prefix("//!")).collect();
+    assert!(manual.contains("not fragility") && manual.contains("inverse order"), "{manual}");
 }
 
 #[test]

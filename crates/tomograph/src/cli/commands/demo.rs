@@ -35,7 +35,7 @@ impl Args {
         let mut request = Request::new(&folder).metrics("all,spectrum@null")?;
         request.name = "phantom".to_owned();
         request.command.clone_from(&context.typed);
-        let map = scan_with_progress(&request, None, context)?;
+        let map = scan_with_progress(&request, None, context)?.map;
         self.look.write_all(&map, &self.out)?;
         self.look.print(&map, None, context)?;
 

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use tomo_map::Map;
 
 use super::model_args::{ModelArgs, open};
-use super::run_args::{RunArgs, announce};
+use super::run_args::{RunArgs, announce_scan};
 use super::{Context, Exit};
-use crate::cli::interrupt;
-use crate::cli::numbers;
 use crate::cli::output::Look;
 use crate::cli::progress::Bar;
-use crate::scan::{self, Request, Scan};
+use crate::cli::{files, interrupt, numbers};
+use crate::draws_file::{self, KeptDraws};
+use crate::run::LossChoice;
+use crate::scan::{self, Request, Scan, Scanned};
 
 /// Scan a model and draw its map
 ///
@@ -23,7 +24,7 @@ pub(crate) struct Args {
     model: ModelArgs,
 
     /// Metrics: ids or families, separated by commas; `all` is all that need no text, `activations` runs the model on a
-    /// text; ID@null is relative to random matrices of the same shape, err-…@x weighted by what cells read on the text
+    /// text, `gradients` runs it forward and backward; ID@null is relative to random matrices of the same shape, err-…@x weighted by what cells read on the text
     #[arg(long, value_name = "ID|FAMILY,…", default_value = "all")]
     metric: String,
 
@@ -41,6 +42,57 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     run: RunArgs,
+
+    #[command(flatten)]
+    gradients: GradientArgs,
+}
+
+/// What gradients are taken of, and how many.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Gradients")]
+struct GradientArgs {
+    /// Which tokens the loss is of: all that are predicted, or the answers' alone [default: answer with --answers, else text]
+    #[arg(long, value_enum)]
+    loss: Option<Loss>,
+
+    /// Run on prompts with their completions instead of a text: JSON lines with the keys prompt and completion
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["text", "field", "token_ids"])]
+    answers: Option<PathBuf>,
+
+    /// Draws of labels from the model for predicted-kl-…, each a reverse pass in the same sweep; the relative noise of a
+    /// cell is about the root of 2 over draws times sequences, and less with the neighbours' help [default: 96 over the
+    /// number of sequences, at least 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    draws: Option<u32>,
+
+    /// Points on the way from another sequence for ig, each a reverse pass of its own
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    ig_steps: u32,
+
+    /// Keep on disk what the reverse pass needs to go on after it was ended, and go on from there: the same command gives
+    /// the same bits [default folder: resume in the folder for the results]
+    #[arg(long, value_name = "DIR", num_args = 0..=1)]
+    resume: Option<Option<PathBuf>>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Loss {
+    Text,
+    Answer,
+}
+
+impl GradientArgs {
+    fn apply(&self, request: &mut Request, folder: &Path) -> anyhow::Result<()> {
+        request.text.loss = self.loss.map(|loss| match loss {
+            Loss::Text => LossChoice::Text,
+            Loss::Answer => LossChoice::Answer,
+        });
+        request.text.answers.clone_from(&self.answers);
+        request.draws = self.draws.map(usize::try_from).transpose()?;
+        request.options.steps = usize::try_from(self.ig_steps)?;
+        request.resume = self.resume.clone().map(|given| given.unwrap_or_else(|| folder.join("resume")));
+        Ok(())
+    }
 }
 
 impl Args {
@@ -50,11 +102,46 @@ impl Args {
         request.run = self.run.options(request.threads);
         request.imatrix.clone_from(&self.imatrix);
         let folder = self.out.unwrap_or_else(|| default_folder(&request));
-        let map = scan_with_progress(&request, Some(&self.run), context)?;
+        self.gradients.apply(&mut request, &folder)?;
+        let Scanned { map, draws, spent } = scan_with_progress(&request, Some(&self.run), context)?;
         self.look.write_all(&map, &folder)?;
+        write_draws(&draws, &map, &folder)?;
+        for done in spent {
+            // Only space is at stake: the results are written.
+            let _ = std::fs::remove_dir_all(done);
+        }
+        if let Some(resume) = &request.resume {
+            // Stays where a pass is not over, or where something else is in it.
+            let _ = std::fs::remove_dir(resume);
+        }
         self.look.print(&map, None, context)?;
-        summary(&map, &folder, context)
+        let exit = summary(&map, &folder, context)?;
+        if !draws.is_empty() {
+            let path = folder.join(DRAWS_JSON).display().to_string();
+            writeln!(context.streams.out, "what every draw said of every cell: {path}")?;
+        }
+        if exit == Exit::Interrupted && request.resume.is_some() {
+            writeln!(context.streams.err, "the same command goes on where the reverse pass was")?;
+        }
+        Ok(exit)
     }
+}
+
+const DRAWS_JSON: &str = "draws.json";
+
+/// Keeps what was drawn beside the map: sets and pairs of cells follow from it.
+fn write_draws(draws: &[KeptDraws], map: &Map, folder: &Path) -> anyhow::Result<()> {
+    if draws.is_empty() {
+        return Ok(());
+    }
+    let of = &map.provenance;
+    let mut json = Vec::new();
+    let text_digest = of.text_digest.as_deref().unwrap_or_default();
+    draws_file::write_json(draws, of.seed, &of.model_digest, text_digest, &mut json)?;
+    files::write_whole(&folder.join(DRAWS_JSON), &json)?;
+    let mut csv = Vec::new();
+    draws_file::write_csv(draws, &mut csv)?;
+    files::write_whole(&folder.join("draws.csv"), &csv)
 }
 
 /// Opens and scans with a bar on stderr; Ctrl-C ends the scan early.
@@ -62,17 +149,17 @@ pub(super) fn scan_with_progress(
     request: &Request,
     run: Option<&RunArgs>,
     context: &mut Context<'_>,
-) -> anyhow::Result<Map> {
+) -> anyhow::Result<Scanned> {
     let scan = Scan::new(Arc::new(open(request)?), request, context.streams.input.as_mut())?;
-    if let (Some((pass, plan)), Some(args)) = (scan.pass(), run) {
-        args.note(pass, context)?;
-        announce(pass, plan, context)?;
+    if let (Some(text), Some(args)) = (scan.text(), run) {
+        args.note(text, context)?;
+        announce_scan(&scan, text, context)?;
     }
     interrupt::listen();
     let bar = Bar::new(context.streams.draw_progress);
-    let map = scan.run(&bar);
+    let scanned = scan.run(&bar);
     bar.clear();
-    map
+    scanned
 }
 
 /// Says where everything went; the exit code of a scan that was cut short.

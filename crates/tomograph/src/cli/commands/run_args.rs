@@ -11,7 +11,9 @@ use tomo_render::escape::plain;
 use super::Context;
 use crate::cli::files;
 use crate::cli::numbers::bytes;
+use crate::reverse::PlannedPass;
 use crate::run::{Run, RunOptions, TextRequest};
+use crate::scan::Scan;
 
 /// On which text a model is run, and by what means; the same words on every command that runs one.
 #[derive(clap::Args)]
@@ -66,6 +68,8 @@ impl RunArgs {
             seed,
             token_ids: self.token_ids.clone(),
             tokenizer: self.tokenizer.clone(),
+            answers: None,
+            loss: None,
         })
     }
 
@@ -114,5 +118,32 @@ pub(super) fn announce(run: &Run, plan: &MemoryPlan, context: &mut Context<'_>) 
         plain(&run.windows.description, 200),
         bytes(plan.bytes),
     )?;
+    Ok(())
+}
+
+/// Says what the passes of a scan will run on and take, before they do.
+pub(super) fn announce_scan(scan: &Scan<'_>, run: &Run, context: &mut Context<'_>) -> anyhow::Result<()> {
+    if let Some(plan) = scan.forward() {
+        announce(run, plan, context)?;
+    } else {
+        writeln!(context.streams.err, "text: {}", plain(&run.windows.description, 200))?;
+    }
+    for PlannedPass { purpose, sequences, plan } in scan.reverse() {
+        let weights = if plan.resident { "stay in memory" } else { "are streamed block by block" };
+        let activations = if plan.keeps_activations { "kept" } else { "recomputed" };
+        let inputs = if plan.inputs_on_disk {
+            format!(", {} of block inputs in a scratch file", bytes(plan.disk_bytes))
+        } else {
+            String::new()
+        };
+        writeln!(
+            context.streams.err,
+            "forward and backward over {sequences} sequences, {purpose} (loss of {}): reads {}, memory about {}, weights \
+             {weights}, activations {activations}{inputs}",
+            run.loss(),
+            bytes(plan.read_bytes),
+            bytes(plan.bytes),
+        )?;
+    }
     Ok(())
 }

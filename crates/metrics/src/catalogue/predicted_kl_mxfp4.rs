@@ -1,0 +1,41 @@
+//! # Measures
+//! What storing the cell as MXFP4, blocks of 32 4-bit floats with a power of two as scale costs: the divergence of the
+//! changed model's predictions from the model's own, predicted from gradients alone.
+//!
+//! # Formula
+//! `KL(p || p') = 1/2 E[u^2] / N` to second order, `u = sum_t g_t . dy_t` over a *whole* sequence, `dy_t = (Q(W) - W)
+//! x_t` with Q the format `mxfp4`; g is the gradient of the negative log likelihood, in nats, of labels that are drawn
+//! from the model itself, one for every scored position; E is the mean over draws, summed over sequences; N the scored
+//! tokens. How draws are combined with the less noisy sum over tokens of squares, and what the interval is made of, is
+//! in the documents.
+//!
+//! # Unit
+//! Nats per token.
+//!
+//! # Direction
+//! High = fragile.
+//!
+//! # Cost
+//! A reverse pass of output gradients per draw (`--draws`, 16), all in one sweep; the matrix rounded and one product
+//! with the inputs, shared by all draws and `quant-taylor-mxfp4`.
+//!
+//! # Misleads when
+//! The change is too large to be of second order; it says so where it can see that. Draws are few: its relative noise
+//! is about the root of 2 over draws times sequences. It is the cost of this cell alone: changes of several cells
+//! interact.
+//!
+//! # Source
+//! Second-order expansion of the Kullback-Leibler divergence in the Fisher information (Amari 1998); Fisher with the
+//! model's own labels rather than the text's, as in Kunstner et al. 2019, arXiv 1905.12558. The same curvature rounds
+//! weights in YAQA, arXiv 2505.22988.
+
+use crate::Metric;
+use crate::gradients::catalogue::predicted_kl;
+
+pub(crate) static METRIC: Metric = predicted_kl(
+    "predicted-kl-mxfp4",
+    "Predicted KL MXFP4",
+    "Divergence from the model's own predictions if the cell is stored as MXFP4, predicted to second order.",
+    include_str!("predicted_kl_mxfp4.rs"),
+    "mxfp4",
+);

@@ -1,0 +1,35 @@
+//! # Measures
+//! What storing the cell as ggml's Q4_0, blocks of 32 with one scale costs, to a first, separable approximation: the
+//! error that the format makes in the cell's output times the gradient there.
+//!
+//! # Formula
+//! `sum_t sum_k g_tk^2 dy_tk^2`, `g_t = dL/dy_t`, `dy_t = (Q(W) - W) x_t` with Q the format `q4_0`; L is the mean loss
+//! of the text's scored tokens.
+//!
+//! # Unit
+//! (Nats per token)^2.
+//!
+//! # Direction
+//! High = fragile.
+//!
+//! # Cost
+//! The matrix rounded, one product with the inputs (shared with `predicted-kl-q4_0`), a sweep. No weight gradients.
+//!
+//! # Misleads when
+//! It is read as nats: it ranks. Errors of the entries are taken as independent, so what adds up over a sequence or
+//! cancels within a token is lost. It falls with the square of the number of tokens.
+//!
+//! # Source
+//! Score of AutoQuantize in NVIDIA TensorRT-Model-Optimizer (`AutoQuantizeGradientSearcher`), there with the error of a
+//! layer's output and gradients of the loss averaged over a batch.
+
+use crate::Metric;
+use crate::gradients::catalogue::quant_taylor;
+
+pub(crate) static METRIC: Metric = quant_taylor(
+    "quant-taylor-q4_0",
+    "Quantization Taylor Q4_0",
+    "Gradient times the error in the cell's output when it is stored as Q4_0, squared and summed.",
+    include_str!("quant_taylor_q4_0.rs"),
+    "q4_0",
+);

@@ -1,0 +1,127 @@
+//! What the errors of formats do to a cell's output, weighed by gradients.
+
+use rayon::prelude::*;
+use tomo_model::engine::CellGradients;
+
+use super::demand::Weighed;
+use super::sweep::{dot, dot_of_squares};
+
+/// Rows that are multiplied at a time: enough to pay for packing the weights, and memory that does not grow with the text.
+pub(crate) const TILE_ROWS: usize = 512;
+
+/// One format on one cell, by sequence.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(crate) struct FormatSums {
+    /// `sum_t sum_k g_tk^2 dy_tk^2` with the gradients of the text, `[sequences]`.
+    pub(crate) squares: Vec<f64>,
+    /// `sum_t g_t . dy_t` with the gradients of each draw, `[draws, sequences]`.
+    pub(crate) u: Vec<f64>,
+    /// `sum_t (g_t . dy_t)^2`, likewise.
+    pub(crate) v: Vec<f64>,
+}
+
+impl FormatSums {
+    pub(crate) fn new(weighed: &Weighed, sequences: usize, draws: usize) -> Self {
+        let drawn = if weighed.by_draws { draws * sequences } else { 0 };
+        let squares = if weighed.by_text { sequences } else { 0 };
+        Self { squares: vec![0.0; squares], u: vec![0.0; drawn], v: vec![0.0; drawn] }
+    }
+}
+
+/// Which objective is what.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Numbers {
+    /// Index of the text's own loss.
+    pub(crate) text: Option<usize>,
+    /// Index of the first draw.
+    pub(crate) first_draw: usize,
+    pub(crate) draws: usize,
+    pub(crate) sequences: usize,
+}
+
+/// Memory for one cell and format, used again for the next.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scratch {
+    /// `Q(W) - W` of this format and the next, `[m, n]`.
+    change: [Vec<f32>; 2],
+    /// Rows of dy, `[TILE_ROWS, m]`.
+    output: Vec<f32>,
+}
+
+/// Adds what the group shows to the sums of each format. Why a format cannot round the cell is put in its place.
+pub(crate) fn add_errors(
+    seen: &CellGradients<'_>,
+    formats: &[Weighed],
+    group: usize,
+    numbers: Numbers,
+    sums: &mut [Result<FormatSums, String>],
+    scratch: &mut Scratch,
+) {
+    let cols = seen.input.cols();
+    let round = |at: usize, out: &mut Vec<f32>| -> Result<(), String> {
+        let Some(weighed) = formats.get(at) else { return Ok(()) };
+        change(weighed.format, seen.weights, cols, group, out)
+    };
+    let [mut now, mut next] = std::mem::take(&mut scratch.change);
+    let mut rounded = round(0, &mut now);
+    for (at, sums) in sums.iter_mut().enumerate() {
+        // Rounding keeps one thread busy: the next format's goes on beside this one's products.
+        let (after, ()) = rayon::join(
+            || round(at + 1, &mut next),
+            || match (&rounded, sums.as_mut()) {
+                (Ok(()), Ok(sums)) => add_error(seen, &now, numbers, sums, &mut scratch.output),
+                (Err(reason), Ok(_)) => *sums = Err(reason.clone()),
+                (_, Err(_)) => {}
+            },
+        );
+        rounded = after;
+        std::mem::swap(&mut now, &mut next);
+    }
+    scratch.change = [now, next];
+}
+
+/// `Q(W) - W`.
+fn change(format: &str, weights: &[f32], cols: usize, group: usize, out: &mut Vec<f32>) -> Result<(), String> {
+    let Some(format) = tomo_quant::find(format) else { return Err(format!("no format is called {format}")) };
+    let matrix = tomo_quant::Matrix::new(weights, cols, group).map_err(|e| e.to_string())?;
+    out.resize(weights.len(), 0.0);
+    format.roundtrip(&matrix, out).map_err(|e| e.to_string())?;
+    out.iter_mut().zip(weights).for_each(|(q, w)| *q -= w);
+    Ok(())
+}
+
+fn add_error(seen: &CellGradients<'_>, change: &[f32], numbers: Numbers, sums: &mut FormatSums, output: &mut Vec<f32>) {
+    let (rows, cols) = (seen.input.len(), seen.output.cols());
+    let text = numbers.text.filter(|_| !sums.squares.is_empty()).map(|at| seen.gradients[at]);
+    let draws = if sums.u.is_empty() { 0 } else { numbers.draws };
+    let drawn = &seen.gradients[numbers.first_draw..numbers.first_draw + draws];
+    // Per row: the sum of squares, then each draw.
+    let width = 1 + draws;
+    for first in (0..rows).step_by(TILE_ROWS) {
+        let count = TILE_ROWS.min(rows - first);
+        output.resize(count * cols, 0.0);
+        let tile = CellGradients { input: seen.input.slice(first, count), ..*seen };
+        tile.product(change, output);
+        let mut found = vec![0.0; count * width];
+        found.par_chunks_mut(width).zip(output.par_chunks(cols)).enumerate().for_each(|(row, (found, dy))| {
+            let row = first + row;
+            if let Some(text) = text {
+                found[0] = dot_of_squares(text.row(row), dy);
+            }
+            found[1..].iter_mut().zip(drawn).for_each(|(found, g)| *found = dot(g.row(row), dy));
+        });
+        for span in seen.spans {
+            let of_tile = span.rows.start.max(first)..span.rows.end.min(first + count);
+            for found in of_tile.map(|row| &found[(row - first) * width..][..width]) {
+                if text.is_some() {
+                    sums.squares[span.sequence] += found[0];
+                }
+                for (draw, product) in found[1..].iter().enumerate() {
+                    let at = draw * numbers.sequences + span.sequence;
+                    sums.u[at] += product;
+                    sums.v[at] += product * product;
+                }
+            }
+        }
+    }
+}
