@@ -5,17 +5,17 @@
 //! that logits are computed once and serve all objectives. What depends on single entries of the vocabulary, labels and
 //! draws, is settled in a second sweep, in which there are no products.
 
-use std::borrow::Cow;
+mod distribution;
+mod draw;
+
 use std::cell::RefCell;
 use std::ops::Range;
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, MatMut, MatRef, Par};
-use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::head::{HeadRows, finish};
-use super::math::{LANES, exp, largest};
+use self::distribution::{Distribution, multiply, see, see_pair};
+use self::draw::{Place, cross, place};
+use super::head::HeadRows;
 
 /// What rows of hidden states are to predict.
 #[derive(Clone, Copy, Debug)]
@@ -59,31 +59,8 @@ struct Block<'a> {
     /// `[R, D]`; a single row is there twice, since a product with a vector takes another path through faer.
     own: Distribution<'a>,
     goals: Vec<Goal<'a>>,
-    /// Per tile and row, where something is to be drawn: the maximum of the tile's logits and the sum of `exp(logit - max)`.
+    /// Per tile and row, where something is to be drawn: what logits were taken against, and the sum of their exponentials.
     tiles: Option<Vec<(f32, f32)>>,
-}
-
-/// A softmax over the vocabulary, as far as it was seen.
-struct Distribution<'a> {
-    hidden: Cow<'a, [f32]>,
-    running: Vec<Running>,
-    /// Sum of `exp(logit - max) * slope * W`, `[R, D]`.
-    sum: Vec<f32>,
-}
-
-#[derive(Clone, Copy)]
-struct Running {
-    max: f32,
-    /// Sum of `exp(logit - max)`.
-    sum: f64,
-}
-
-impl Running {
-    const NEW: Self = Self { max: f32::NEG_INFINITY, sum: 0.0 };
-
-    fn log_sum_exp(self) -> f64 {
-        f64::from(self.max) + self.sum.ln()
-    }
 }
 
 /// One objective on the rows of a block.
@@ -109,14 +86,6 @@ enum Kind<'a> {
         /// Sum of `exp(reference logit - max) * (reference logit - logit)`.
         cross: Vec<f64>,
     },
-}
-
-/// Where the distribution function crosses a number.
-#[derive(Clone)]
-struct Place {
-    entries: Range<usize>,
-    /// After which share of their probability.
-    share: f64,
 }
 
 thread_local! {
@@ -190,46 +159,6 @@ impl<'a> HeadLoss<'a> {
 fn part(head: HeadRows<'_>, cols: usize, rows: Range<usize>) -> HeadRows<'_> {
     let bias = head.bias.map(|bias| &bias[rows.clone()]);
     HeadRows { weights: &head.weights[rows.start * cols..rows.end * cols], bias, ..head }
-}
-
-impl<'a> Distribution<'a> {
-    fn new(hidden: &'a [f32], cols: usize, rows: &Range<usize>) -> Self {
-        let own = &hidden[rows.start * cols..rows.end * cols];
-        let hidden: Cow<[f32]> = if rows.len() == 1 { [own, own].concat().into() } else { own.into() };
-        Self { sum: vec![0.0; hidden.len()], hidden, running: vec![Running::NEW; rows.len()] }
-    }
-
-    /// R, at least 2.
-    fn rows(&self) -> usize {
-        self.running.len().max(2)
-    }
-
-    fn cols(&self) -> usize {
-        self.hidden.len() / self.rows()
-    }
-
-    /// Final logits of all rows for `width` entries, `[R, width]`.
-    fn logits(&self, head: HeadRows<'_>, width: usize, out: &mut Vec<f32>) {
-        let (rows, cols) = (self.rows(), self.cols());
-        out.resize(rows * width, 0.0);
-        let x = MatRef::from_row_major_slice(&self.hidden, rows, cols);
-        let w = MatRef::from_row_major_slice(head.weights, width, cols);
-        matmul(MatMut::from_row_major_slice_mut(out, rows, width), Accum::Replace, x, w.transpose(), 1.0_f32, Par::Seq);
-        out.chunks_exact_mut(width).for_each(|row| finish(row, head.bias, head.scale, head.softcap));
-    }
-
-    /// `sum = sum * factor + weights W`.
-    fn add(&mut self, factors: impl Iterator<Item = f32>, weights: &[f32], head: HeadRows<'_>, width: usize) {
-        let (rows, cols) = (self.rows(), self.cols());
-        for (sum, factor) in self.sum.chunks_exact_mut(cols).zip(factors) {
-            if factor != 1.0 {
-                sum.iter_mut().for_each(|x| *x *= factor);
-            }
-        }
-        let sum = MatMut::from_row_major_slice_mut(&mut self.sum, rows, cols);
-        let weights = MatRef::from_row_major_slice(weights, rows, width);
-        matmul(sum, Accum::Add, weights, MatRef::from_row_major_slice(head.weights, width, cols), 1.0, Par::Seq);
-    }
 }
 
 impl<'a> Block<'a> {
@@ -364,131 +293,4 @@ impl<'a> Block<'a> {
 pub(super) fn slope(logit: f32, cap: f32) -> f32 {
     let share = logit / cap;
     1.0 - share * share
-}
-
-/// In which tile the distribution function passes `uniform`, of tiles with their maxima and sums. The shares of the tiles are
-/// taken of their own total, so that roundings leave no gap at the end.
-fn place<'t>(
-    uniform: f64,
-    own: Running,
-    tiles: impl Iterator<Item = (&'t Range<usize>, &'t (f32, f32))> + Clone,
-) -> Place {
-    let share = |(max, sum): &(f32, f32)| f64::from(exp(max - own.max)) * f64::from(*sum);
-    let total: f64 = tiles.clone().map(|(_, tile)| share(tile)).sum();
-    let (goal, mut before) = (uniform * total, 0.0);
-    let mut last = Place { entries: 0..1, share: 1.0 };
-    for (entries, tile) in tiles {
-        let share = share(tile);
-        if before + share > goal {
-            return Place { entries: entries.clone(), share: (goal - before) / share };
-        }
-        if share > 0.0 {
-            last.entries = entries.clone();
-        }
-        before += share;
-    }
-    last
-}
-
-/// The first of `head`'s entries up to which their probabilities sum to more than `share` of all of theirs, and its logit. The
-/// last possible one where there is none.
-fn cross(x: &[f32], head: HeadRows<'_>, share: f64, log_sum_exp: f64) -> (usize, f32) {
-    let mut logits: Vec<f32> = head.weights.chunks_exact(x.len()).map(|w| dot(x, w)).collect();
-    finish(&mut logits, head.bias, head.scale, head.softcap);
-    let shares: Vec<f64> = logits.iter().map(|logit| (f64::from(*logit) - log_sum_exp).exp()).collect();
-    let goal = share * shares.iter().sum::<f64>();
-    let (mut sum, mut last) = (0.0, 0);
-    for (at, share) in shares.into_iter().enumerate() {
-        sum += share;
-        if share > 0.0 {
-            last = at;
-        }
-        if sum > goal {
-            break;
-        }
-    }
-    (last, logits[last])
-}
-
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"), dispatcher = "direct")]
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    let mut lanes = [0.0_f32; LANES];
-    for (a, b) in a.iter().zip(b) {
-        for i in 0..LANES {
-            lanes[i] += a[i] * b[i];
-        }
-    }
-    let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| f64::from(a * b)).sum();
-    (lanes.iter().map(|x| f64::from(*x)).sum::<f64>() + rest) as f32
-}
-
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"), dispatcher = "direct")]
-fn multiply(out: &mut [f32], x: &[f32]) {
-    for (out, x) in out.iter_mut().zip(x) {
-        *out *= x;
-    }
-}
-
-/// Turns logits into `exp(logit - max)`. Returns by what earlier sums are to be multiplied, and what this run is by itself: its
-/// maximum, and its sum relative to that.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"), dispatcher = "direct")]
-fn see(row: &mut [f32], running: &mut Running) -> (f32, f32, f32) {
-    let (factor, base) = raise(row, running);
-    let (chunks, rest) = row.as_chunks_mut::<LANES>();
-    let mut lanes = [0.0_f32; LANES];
-    for chunk in chunks {
-        for i in 0..LANES {
-            chunk[i] = exp(chunk[i] - base);
-            lanes[i] += chunk[i];
-        }
-    }
-    let mut sum: f64 = lanes.iter().map(|x| f64::from(*x)).sum();
-    for x in rest {
-        *x = exp(*x - base);
-        sum += f64::from(*x);
-    }
-    running.sum += sum;
-    (factor, base, sum as f32)
-}
-
-/// As [`see`] for the logits of a reference; `cross` also gets `sum of exp(other - max) * (other - logit)`.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"), dispatcher = "direct")]
-fn see_pair(others: &mut [f32], logits: &[f32], running: &mut Running, cross: &mut f64) -> f32 {
-    let (factor, base) = raise(others, running);
-    let ((chunks, rest), (logits, logits_rest)) = (others.as_chunks_mut::<LANES>(), logits.as_chunks::<LANES>());
-    let (mut lanes, mut apart) = ([0.0_f32; LANES], [0.0_f32; LANES]);
-    for (chunk, logits) in chunks.iter_mut().zip(logits) {
-        for i in 0..LANES {
-            let difference = chunk[i] - logits[i];
-            chunk[i] = exp(chunk[i] - base);
-            lanes[i] += chunk[i];
-            apart[i] += chunk[i] * difference;
-        }
-    }
-    let mut sum: f64 = lanes.iter().map(|x| f64::from(*x)).sum();
-    *cross = *cross * f64::from(factor) + apart.iter().map(|x| f64::from(*x)).sum::<f64>();
-    for (x, logit) in rest.iter_mut().zip(logits_rest) {
-        let difference = *x - logit;
-        *x = exp(*x - base);
-        sum += f64::from(*x);
-        *cross += f64::from(*x * difference);
-    }
-    // In the same order as in `see`: a reference that is the model itself has the same sums.
-    running.sum += sum;
-    factor
-}
-
-/// Raises the maximum: by what earlier sums are to be multiplied, and what logits are taken against.
-#[inline(always)]
-fn raise(row: &[f32], running: &mut Running) -> (f32, f32) {
-    let top = largest(row);
-    let mut factor = 1.0;
-    if top > running.max {
-        factor = exp(running.max - top);
-        running.sum *= f64::from(factor);
-        running.max = top;
-    }
-    // Before there is any finite logit the sum is 0 unless there is a NaN.
-    (factor, if running.max == f32::NEG_INFINITY { 0.0 } else { running.max })
 }
