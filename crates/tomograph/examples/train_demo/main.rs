@@ -29,7 +29,7 @@ use model::{Weights, rounded};
 use texts::{HELD_OUT_PROSE, HELD_OUT_SUMS, SEED, Side, TRAINING_PROSE, TRAINING_SUMS, tokens, windows};
 use train::{Batches, nll, train};
 
-/// Streams of draws for the weights' and the batches' sake are far from those of the texts.
+/// Streams of draws of the batches, apart from those of the weights and the texts.
 const BATCHES: u64 = 101;
 const TUNING_BATCHES: u64 = 102;
 
