@@ -206,7 +206,7 @@ fn attributions_are_exact_for_linear_read_outs() {
         [loss(&|_, _, _| 0.0) - clean, loss(&|_, _, k| mean(k)) - clean, loss(&|s, t, k| next(s, t, k)) - clean];
     let selected = select("attribution-zero,attribution-mean,attribution-resample").unwrap();
     let mut gradients = Gradients::new(&model, &selected, &Options::default(), &lengths, &Objective::text());
-    play(&mut gradients, &model, &[cell.clone()], &lengths, &[&[0], &[1, 2]]);
+    play(&mut gradients, &model, std::slice::from_ref(&cell), &lengths, &[&[0], &[1, 2]]);
     for (column, expected) in gradients.finish().iter().zip(expected) {
         assert_close(column.scores[0].value().unwrap(), expected, 1e-12);
         assert_eq!(column.scores[1].status(), Status::NotMeasured);
