@@ -222,8 +222,8 @@ def main():
     parts = (attentions, attention_gradients, norms, rotation, activations, limits, products, losses, loss_gradients)
     for part in parts:
         tensors |= part()
-    keep = re.compile("loss/of_|loss/targets|head/uniforms|head/.*/(losses|labels)")
-    tensors = {name: (t if keep.match(name) else t.float()).contiguous() for name, t in tensors.items()}
+    keep = re.compile("loss/of_.*|loss/targets|head/uniforms|head/.*/losses|head/.*/drawn/labels")
+    tensors = {name: (t if keep.fullmatch(name) else t.float()).contiguous() for name, t in tensors.items()}
     made = {"script": "tools/reference/ops.py"} | {name: version(name) for name in ("torch", "transformers", "safetensors")}
     save_file(tensors, OUT, metadata=made)
     print(OUT, OUT.stat().st_size)

@@ -1,9 +1,9 @@
 //! Times reverse passes, for benches/compare/backward.py:
-//! `time_reverse MODEL TOKENS.json ROUNDS THREADS MODE outputs|weights [DRAWS]`, MODE being `keep`, `recompute` or `stream`.
+//! `time_reverse MODEL TOKENS.json ROUNDS THREADS HOW cells|weights [DRAWS]`, HOW being `keep`, `recompute` or `stream`.
 //!
-//! One round is everything from the checkpoint's bytes to the gradients: of the outputs of all cells, each multiplied with the
-//! output as a score would; or of all weights too, squared per sequence as Fisher's diagonal is. With DRAWS, gradients of so many
-//! draws of labels beside that of the text. Prints one JSON object.
+//! One round is everything from the checkpoint's bytes to the gradients: of the outputs of all cells, squared and summed; or of all
+//! weights, squared sequence by sequence as Fisher's diagonal is. With DRAWS, gradients of so many draws of labels beside that of
+//! the text. Prints one JSON object.
 #![allow(clippy::print_stdout)]
 
 use std::error::Error;
@@ -24,20 +24,17 @@ struct Sums {
 
 impl GradientObserver for Sums {
     fn see(&mut self, seen: &CellGradients<'_>) {
+        let squares = |part: &[f32]| part.iter().map(|g| f64::from(*g) * f64::from(*g)).sum::<f64>();
+        let total = |parts: Vec<f64>| parts.iter().sum::<f64>();
         for (objective, g) in seen.gradients.iter().enumerate() {
-            let dot = |t: usize| {
-                g.row(t).iter().zip(seen.output.row(t)).map(|(g, y)| f64::from(*g) * f64::from(*y)).sum::<f64>()
-            };
-            self.sum +=
-                (0..g.len()).into_par_iter().with_min_len(16).map(dot).collect::<Vec<f64>>().iter().sum::<f64>();
-            if self.weights {
-                self.gradient.resize(seen.weights.len(), 0.0);
-                for span in seen.spans {
-                    seen.weight_gradient(objective, &span.rows, false, &mut self.gradient);
-                    let squares = |part: &[f32]| part.iter().map(|g| f64::from(*g) * f64::from(*g)).sum::<f64>();
-                    self.sum +=
-                        self.gradient.par_chunks(1 << 14).map(squares).collect::<Vec<f64>>().iter().sum::<f64>();
-                }
+            if !self.weights {
+                self.sum += total((0..g.len()).into_par_iter().with_min_len(16).map(|t| squares(g.row(t))).collect());
+                continue;
+            }
+            self.gradient.resize(seen.weights.len(), 0.0);
+            for span in seen.spans {
+                seen.weight_gradient(objective, &span.rows, false, &mut self.gradient);
+                self.sum += total(self.gradient.par_chunks(1 << 14).map(squares).collect());
             }
         }
     }
@@ -45,10 +42,8 @@ impl GradientObserver for Sums {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [model, tokens, rounds, threads, mode, what, draws @ ..] = arguments.as_slice() else {
-        return Err(
-            "time_reverse MODEL TOKENS.json ROUNDS THREADS keep|recompute|stream outputs|weights [DRAWS]".into()
-        );
+    let [model, tokens, rounds, threads, how, what, draws @ ..] = arguments.as_slice() else {
+        return Err("time_reverse MODEL TOKENS.json ROUNDS THREADS keep|recompute|stream cells|weights [DRAWS]".into());
     };
     let sequences: Vec<Vec<u32>> = serde_json::from_slice(&std::fs::read(tokens)?)?;
     let lengths: Vec<usize> = sequences.iter().map(Vec::len).collect();
@@ -61,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let clock = Instant::now();
         let model = Model::open(tomo_checkpoint::open(Path::new(model))?, &OpenOptions::default())?;
         let architecture = model.architecture()?;
-        let (streamed, recompute) = (mode == "stream", mode != "keep");
+        let (streamed, recompute) = (how == "stream", how != "keep");
         let options = EngineOptions { threads: Some(threads.parse()?), memory_bytes: None, streamed, recompute };
         let engine = Engine::new(Arc::new(model), architecture, options)?;
         let own = engine.plan_reverse(&lengths, objectives.len(), 0)?;
@@ -70,6 +65,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         seconds.push(clock.elapsed().as_secs_f64());
         (plan, sum) = (Some(own), sums.sum);
     }
-    println!("{}", serde_json::json!({ "seconds": seconds, "sum": sum, "plan": plan.map(|p| format!("{p:?}")) }));
+    println!(
+        "{}",
+        serde_json::json!({ "seconds": seconds, "norm": sum.sqrt(), "plan": plan.map(|p| format!("{p:?}")) })
+    );
     Ok(())
 }

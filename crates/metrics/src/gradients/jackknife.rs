@@ -9,7 +9,8 @@ const UPPER: f64 = 0.975;
 /// of the logarithm, times the quantile of Student's t. `None` of fewer than two, or where one of them is not positive.
 pub(crate) fn interval(value: f64, left_out: &[f64]) -> Option<(f64, f64)> {
     let count = left_out.len() as f64;
-    if left_out.len() < 2 || !(value > 0.0) || left_out.iter().any(|v| !(*v > 0.0 && v.is_finite())) {
+    let is_positive = |v: &f64| *v > 0.0 && v.is_finite();
+    if left_out.len() < 2 || !is_positive(&value) || !left_out.iter().all(is_positive) {
         return None;
     }
     let logs: Vec<f64> = left_out.iter().map(|v| v.ln()).collect();

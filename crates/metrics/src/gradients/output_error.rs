@@ -125,3 +125,38 @@ fn add_error(seen: &CellGradients<'_>, change: &[f32], numbers: Numbers, sums: &
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tomo_map::{CellId, Component};
+    use tomo_model::engine::{Rows, Span};
+
+    use super::*;
+
+    /// Sums over tokens and squares of tokens, worked out by hand, of two draws and two sequences.
+    #[test]
+    fn sums_are_taken_by_draw_and_sequence() {
+        let (input, output) = ([1.0, 2.0, -3.0], [0.0; 3]);
+        let draws = [[1.0, 2.0, 3.0], [-1.0, 0.5, 1.0]];
+        let gradients = [Rows::dense(&draws[0], 1), Rows::dense(&draws[1], 1)];
+        let spans = [Span { sequence: 0, rows: 0..2 }, Span { sequence: 1, rows: 2..3 }];
+        let seen = CellGradients {
+            cell: 0,
+            id: CellId { layer: 0, component: Component::AttnQ, expert: None },
+            weights: &[1.0],
+            bias: None,
+            spans: &spans,
+            input: Rows::dense(&input, 1),
+            output: Rows::dense(&output, 1),
+            gradients: &gradients,
+        };
+        let numbers = Numbers { text: None, first_draw: 0, draws: 2, sequences: 2 };
+        let weighed = Weighed { format: "int4", by_text: false, by_draws: true };
+        let mut sums = FormatSums::new(&weighed, 2, 2);
+        add_error(&seen, &[0.5], numbers, &mut sums, &mut Vec::new());
+        // dy = 0.5, 1, -1.5; products 0.5, 2 | -4.5 and -0.5, 0.5 | -1.5.
+        assert_eq!(sums.u, [2.5, -4.5, 0.0, -1.5]);
+        assert_eq!(sums.v, [4.25, 20.25, 0.5, 2.25]);
+        assert!(sums.squares.is_empty());
+    }
+}

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use tomo_map::Column;
+use tomo_map::{Column, Status};
 use tomo_metrics::{Gradients, IntegratedGradients, Options, Selected, select};
 use tomo_model::Model;
 use tomo_model::engine::{CellGradients, Engine, EngineOptions, GradientObserver, Input, Loss, Objective, Unwatched};
@@ -233,4 +233,28 @@ fn products_of_outputs_are_products_of_weights() {
         reverse(&model, &inputs(&sequences), &gradients.objectives(), &mut [&mut gradients, &mut check]);
         assert!(check.0 >= model.cells().len() / 2, "{case}");
     }
+}
+
+/// Of a mixture: every cell has a score or a reason, and experts have no counterpart in another sequence.
+#[test]
+fn experts_have_scores_or_reasons() {
+    let model = open(&fixtures().join("parity/mixtral_hub"));
+    let options = Options { draws: 3, ..Options::default() };
+    let columns = all_of(&model, &tokens("mixtral_hub"), &options, &select("gradients").unwrap());
+    assert_eq!(columns.len(), 25, "all but ig");
+    for column in &columns {
+        let id = column.info.id.as_ref();
+        for (cell, score) in column.scores.iter().enumerate() {
+            let of_expert = model.cells()[cell].id.expert.is_some();
+            match score.status() {
+                Status::Ok => assert!(!(of_expert && id == "attribution-resample"), "{id}"),
+                Status::NotApplicable => assert!(of_expert && id == "attribution-resample", "{id}"),
+                Status::Undefined => assert!(of_expert && score.reason().unwrap().contains("no token"), "{id}"),
+                Status::NotMeasured => panic!("{id}: {score:?}"),
+            }
+        }
+    }
+    let snip = columns.iter().find(|column| column.info.id == "snip").unwrap();
+    let sum: f64 = snip.scores.iter().filter_map(|score| score.value()).sum();
+    assert!((sum - 1.0).abs() < 1e-12, "{sum}");
 }

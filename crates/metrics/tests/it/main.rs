@@ -5,6 +5,7 @@
 mod activations;
 mod conformance;
 mod engine;
+mod gradient_sums;
 mod exhaustive;
 mod gradients;
 mod imatrix;

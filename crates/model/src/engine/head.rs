@@ -1,7 +1,8 @@
 //! From the residual stream to logits, tile by tile of the vocabulary: logits are never held whole.
 
 use super::error::EngineError;
-use super::ops::{CrossEntropy, HeadRows, linear, linear_backward, scale, softcap, weight_gradient};
+use super::ops::{Against, CrossEntropy, HeadLoss, HeadRows, head_weight_gradient, linear, scale, softcap};
+pub(crate) use super::ops::{HeadGradients, Targets};
 use super::tap::Rows;
 use super::weights::{check_finite, load_vector};
 use crate::architecture::Head;
@@ -40,29 +41,6 @@ pub(crate) struct Tile<'a> {
     pub(crate) width: usize,
     /// `[tokens, width]`.
     pub(crate) logits: &'a [f32],
-}
-
-/// What rows of hidden states are to predict.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Targets<'a> {
-    /// Negative log likelihood of these, one per row.
-    Labels(&'a [u32]),
-    /// Negative log likelihood of entries drawn from the model's own distribution: one uniform number between 0 and 1 per
-    /// row, at which the distribution function is inverted.
-    Drawn(&'a [f64]),
-    /// `KL(reference || model)`: the final hidden states of the reference, `[N, D]`.
-    Divergence(&'a [f32]),
-}
-
-/// Losses of N rows for K objectives, and their gradients.
-#[derive(Debug)]
-pub(crate) struct HeadGradients {
-    /// `[K][N]`, in nats.
-    pub(crate) losses: Vec<Vec<f64>>,
-    /// `[K][N]`: the labels that were drawn or given; empty for a divergence.
-    pub(crate) labels: Vec<Vec<u32>>,
-    /// `[K]` of `[N, D]`: the gradient of the sum over rows to the hidden states.
-    pub(crate) gradients: Vec<Vec<f32>>,
 }
 
 impl HeadRun<'_> {
@@ -138,98 +116,50 @@ impl HeadRun<'_> {
 
     /// Losses and their gradients to `hidden`, `[N, D]`: the rows that predict, after the final norm.
     pub(crate) fn backward(&self, hidden: &[f32], targets: &[Targets<'_>]) -> Result<HeadGradients, EngineError> {
-        let mut found = HeadGradients { losses: Vec::new(), labels: Vec::new(), gradients: Vec::new() };
-        for target in targets {
-            let (losses, labels, of_logits) = self.of_logits(hidden, *target)?;
-            let mut gradient = vec![0.0; hidden.len()];
-            self.tiles(|first, head| {
-                let g = Rows::columns(&of_logits, self.vocab, first, head.weights.len() / self.hidden);
-                linear_backward(g, head.weights, true, &mut gradient);
-            })?;
-            found.losses.push(losses);
-            found.labels.push(labels);
-            found.gradients.push(gradient);
+        let mut loss = HeadLoss::new(hidden, self.hidden, targets);
+        self.tiles(|first, head| loss.see(first, head))?;
+        loss.settle(self.spec.scale);
+        if loss.has_labels() {
+            self.tiles(|first, head| loss.resolve(first, head))?;
         }
-        Ok(found)
+        Ok(loss.finish(targets.len()))
     }
 
     /// Adds the gradient of the sum of an objective over `hidden`, `[N, D]`, to that of the head's weights, `[V, D]`, and of
-    /// its bias, `[V]`. A draw is repeated with the labels that [`HeadRun::backward`] gave.
+    /// its bias, `[V]`. For those who train; a draw is repeated with the labels that [`HeadRun::backward`] gave.
     pub(crate) fn weight_gradient(
         &self,
         hidden: &[f32],
         target: Targets<'_>,
         weights: &mut [f32],
-        bias: Option<&mut [f32]>,
+        mut bias: Option<&mut [f32]>,
     ) -> Result<(), EngineError> {
-        let (_, _, of_logits) = self.of_logits(hidden, target)?;
-        weight_gradient(Rows::dense(&of_logits, self.vocab), Rows::dense(hidden, self.hidden), true, weights);
-        if let Some(bias) = bias {
-            for g in of_logits.chunks_exact(self.vocab) {
-                bias.iter_mut().zip(g).for_each(|(b, g)| *b += g);
+        let sums = self.log_sums(hidden)?;
+        let (drawn, sums_of);
+        let against = match target {
+            Targets::Labels(labels) => Against::Labels(labels),
+            Targets::Drawn(_) => {
+                drawn = self.backward(hidden, &[target])?.labels.swap_remove(0);
+                Against::Labels(&drawn)
             }
-        }
-        Ok(())
+            Targets::Divergence(reference) => {
+                sums_of = self.log_sums(reference)?;
+                Against::Reference(reference, &sums_of)
+            }
+        };
+        self.tiles(|first, head| {
+            let last = first + head.weights.len() / self.hidden;
+            let weights = &mut weights[first * self.hidden..last * self.hidden];
+            let bias = bias.as_deref_mut().map(|bias| &mut bias[first..last]);
+            head_weight_gradient(Rows::dense(hidden, self.hidden), &sums, against, first, head, weights, bias);
+        })
     }
 
-    /// Losses, labels, and gradients to the products `W h + b`, `[N, V]`.
-    fn of_logits(&self, hidden: &[f32], target: Targets<'_>) -> Result<(Vec<f64>, Vec<u32>, Vec<f32>), EngineError> {
-        let v = self.vocab;
-        let rows = hidden.len() / self.hidden;
-        let logits = |hidden: &[f32]| -> Result<Vec<f32>, EngineError> {
-            let mut all = vec![0.0; rows * v];
-            self.run(hidden, |tile| {
-                for (row, part) in tile.logits.chunks_exact(tile.width).enumerate() {
-                    all[(tile.token + row) * v + tile.first..][..tile.width].copy_from_slice(part);
-                }
-            })?;
-            Ok(all)
-        };
-        let log_sum = |row: &[f32]| {
-            let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            f64::from(top) + row.iter().map(|x| f64::from(x - top).exp()).sum::<f64>().ln()
-        };
-        let own = logits(hidden)?;
-        let reference = if let Targets::Divergence(reference) = target { logits(reference)? } else { Vec::new() };
-        let (mut losses, mut labels, mut of_logits) = (Vec::new(), Vec::new(), vec![0.0; rows * v]);
-        for t in 0..rows {
-            let row = &own[t * v..][..v];
-            let lse = log_sum(row);
-            let p = |at: usize| (f64::from(row[at]) - lse).exp();
-            let g = &mut of_logits[t * v..][..v];
-            g.iter_mut().enumerate().for_each(|(at, g)| *g = p(at) as f32);
-            let label = match target {
-                Targets::Labels(labels) => labels[t] as usize,
-                Targets::Drawn(uniforms) => {
-                    let mut sum = 0.0;
-                    let crosses = |at: &usize| {
-                        sum += p(*at);
-                        sum > uniforms[t]
-                    };
-                    (0..v).find(crosses).unwrap_or(v - 1)
-                }
-                Targets::Divergence(_) => {
-                    let row_of = &reference[t * v..][..v];
-                    let lse_of = log_sum(row_of);
-                    let mut loss = 0.0;
-                    for at in 0..v {
-                        let log = f64::from(row_of[at]) - lse_of;
-                        loss += log.exp() * (log - (f64::from(row[at]) - lse));
-                        g[at] -= log.exp() as f32;
-                    }
-                    losses.push(loss);
-                    continue;
-                }
-            };
-            g[label] -= 1.0;
-            losses.push(lse - f64::from(row[label]));
-            labels.push(label as u32);
-        }
-        for (g, logit) in of_logits.iter_mut().zip(&own) {
-            let slope = self.spec.softcap.map_or(1.0, |cap| 1.0 - (logit / cap).powi(2));
-            *g *= self.spec.scale * slope;
-        }
-        Ok((losses, labels, of_logits))
+    /// Log-sum-exp of each row's logits.
+    fn log_sums(&self, hidden: &[f32]) -> Result<Vec<f64>, EngineError> {
+        let mut loss = CrossEntropy::new(std::iter::repeat_n(0, hidden.len() / self.hidden));
+        self.tiles(|first, head| loss.head(0, first, Rows::dense(hidden, self.hidden), head))?;
+        Ok(loss.log_sums())
     }
 
     /// The head is `[V, D]`.

@@ -206,14 +206,15 @@ impl ReverseParts {
         let cells = model.cells();
         let weights: u64 = cells.iter().map(|c| routed(&architecture.layers, c) as u64).sum();
         let stored = (0..cells.len()).map(|at| model.cell_bytes(at)).sum();
-        let head = architecture.vocab as u64 * hidden;
+        let vocab = architecture.vocab as u64;
+        let head = vocab * hidden;
         let head_stored = model.source().tensor(&architecture.head.tensor).map_or(0, |t| t.bytes);
         Self {
             tape: largest_of(&|layer| tape(layer, largest)),
             tapes: architecture.layers.iter().map(|layer| tape(layer, tokens)).sum(),
             inputs: 4 * tokens * hidden * (layers + 1),
-            // The stream; what the head reads with its gradients, twice on the way through the final norm.
-            gradients: largest_of(&gradient) + 4 * tokens * hidden * (2 * count + 4),
+            // The stream, or what the head reads with its gradients, in two copies for a moment; marks for draws.
+            gradients: 4 * tokens * hidden * (2 * count + 4) + largest_of(&gradient).max(8 * tokens * vocab.div_ceil(192)),
             stored: (stored, head_stored),
             products: (2 * tokens * weights, 2 * tokens * head),
             objectives: count,
@@ -251,7 +252,7 @@ impl ReverseParts {
                     weight_bytes: weights,
                     disk_bytes: if on_disk { self.inputs } else { 0 },
                     read_bytes: readings * (self.stored.0 + self.stored.1),
-                    operations: blocks * (sweeps + self.objectives) + 3 * head,
+                    operations: blocks * (sweeps + self.objectives) + 2 * head,
                     budget,
                 });
             }

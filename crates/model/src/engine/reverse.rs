@@ -135,7 +135,7 @@ impl Reverse<'_> {
                 if !self.forward(first)? {
                     return Ok(cancelled);
                 }
-                let (losses, stream) = self.head(observers)?;
+                let FromHead { losses, stream } = self.head(observers)?;
                 State { at: At::Backward(layers), losses, stream, observers: Vec::new() }
             }
         };
@@ -240,10 +240,7 @@ impl Reverse<'_> {
     }
 
     /// Losses, and dL/d(residual after the last block) group by group.
-    fn head(
-        &mut self,
-        observers: &mut [&mut dyn GradientObserver],
-    ) -> Result<(Vec<Vec<Vec<f64>>>, Vec<Vec<f32>>), EngineError> {
+    fn head(&mut self, observers: &mut [&mut dyn GradientObserver]) -> Result<FromHead, EngineError> {
         let engine = self.engine;
         let Architecture { hidden, final_norm, layers, .. } = &engine.architecture;
         let (hidden, last) = (*hidden, layers.len());
@@ -307,7 +304,7 @@ impl Reverse<'_> {
         for _ in &self.groups {
             self.progress.step(u32::try_from(last).unwrap_or(u32::MAX));
         }
-        Ok((losses, stream))
+        Ok(FromHead { losses, stream })
     }
 
     /// Gradients of the head's weights and bias.
@@ -496,6 +493,14 @@ impl Reverse<'_> {
             }
         }
     }
+}
+
+/// What the head gave.
+struct FromHead {
+    /// Per objective and sequence.
+    losses: Vec<Vec<Vec<f64>>>,
+    /// dL/d(residual after the last block), group by group: `[K R, D]`.
+    stream: Vec<Vec<f32>>,
 }
 
 /// What a sweep backward uses again and again.

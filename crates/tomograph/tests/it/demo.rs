@@ -13,4 +13,12 @@ fn the_demo_recovers_every_planted_fact_and_writes_its_results() {
     for name in ["map.json", "map.csv", "report.html", "report.md", "rms.png"] {
         assert!(out.join(name).metadata().is_ok_and(|m| m.len() > 0), "{name} was not written");
     }
+    // The trained model computes something: changing any of its cells changes what it says, and some far more than others.
+    let map = tomo_map::read_json(&std::fs::read(out.join("trained/map.json")).unwrap()).unwrap();
+    assert_eq!(map.grid.cells.len(), 28 * 7);
+    let predicted: Vec<f64> =
+        map.column("predicted-kl-int3").unwrap().scores.iter().map(|s| s.value().unwrap()).collect();
+    let (least, most) = predicted.iter().fold((f64::INFINITY, 0.0), |(a, b): (f64, f64), x| (a.min(*x), b.max(*x)));
+    assert!(least > 0.0 && most > 10.0 * least, "{least} to {most}");
+    assert!(out.join("trained/predicted-kl-int3.png").exists() && out.join("trained/base/config.json").exists());
 }

@@ -4,6 +4,8 @@
 #![allow(clippy::print_stderr, reason = "the table of deviations is for whoever runs the comparison")]
 
 mod demo;
+mod demo_model;
+mod demo_program;
 mod errors;
 mod golden;
 mod golden_same_map;

@@ -131,26 +131,26 @@ impl Block<'_> {
         // What attention adds reaches the loss by the stream alone, but where the MLP reads it.
         let sequential = self.spec.wiring == Wiring::Sequential;
         if !sequential {
-            self.out_of_add(attention_out, (&tape.attention_out, stream), own, gradients);
+            self.add_gradients(attention_out, (&tape.attention_out, stream), own, gradients);
             std::mem::swap(&mut own.add, &mut own.shared);
         }
-        self.out_of_add((Place::MlpOut, self.weights.mlp_out.as_ref()), (&tape.mlp_out, stream), own, gradients);
+        self.add_gradients((Place::MlpOut, self.weights.mlp_out.as_ref()), (&tape.mlp_out, stream), own, gradients);
         self.mlp_gradients(group, tape, own, gradients);
         match self.spec.wiring {
             Wiring::Sequential => {
                 let between = &tape.between[..rows * self.hidden];
-                self.into_residual(
+                self.residual_gradients(
                     (Place::MlpIn, self.weights.mlp_in.as_ref()),
                     between,
                     stream,
                     own,
                     gradients.parameters,
                 );
-                self.out_of_add(attention_out, (&tape.attention_out, stream), own, gradients);
+                self.add_gradients(attention_out, (&tape.attention_out, stream), own, gradients);
                 self.attention_gradients(group, tape, false, own, gradients);
             }
             Wiring::Parallel => {
-                self.into_residual(
+                self.residual_gradients(
                     (Place::MlpIn, self.weights.mlp_in.as_ref()),
                     before,
                     stream,
@@ -166,12 +166,12 @@ impl Block<'_> {
             }
         }
         let norm = (Place::AttentionIn, self.weights.attention_in.as_ref());
-        self.into_residual(norm, before, stream, own, gradients.parameters);
+        self.residual_gradients(norm, before, stream, own, gradients.parameters);
     }
 
     /// From the gradient of the stream to `own.add`, that of what the last cell of a sublayer put out: through multiplier and
     /// norm. `x` is that output, where it was kept.
-    fn out_of_add(
+    fn add_gradients(
         &self,
         (place, norm): (Place, Option<&NormWeights>),
         (x, stream): (&[f32], &[f32]),
@@ -195,7 +195,7 @@ impl Block<'_> {
 
     /// Adds to the gradient of the stream that of what a sublayer read (`own.input`), through its norm; `x` is the residual
     /// that was read, `[R, D]`.
-    fn into_residual(
+    fn residual_gradients(
         &self,
         (place, norm): (Place, Option<&NormWeights>),
         x: &[f32],

@@ -46,6 +46,11 @@ impl CrossEntropy {
         for_logits(x, head, &mut self.tokens[from..], |token, run, logits| token.see(logits, first + run));
     }
 
+    /// Log-sum-exp of each token's logits.
+    pub(crate) fn log_sums(self) -> Vec<f64> {
+        self.tokens.into_iter().map(|t| f64::from(t.max) + t.sum.ln()).collect()
+    }
+
     /// Negative log likelihood of each token, in nats. NaN where a logit was, or where no tile held the target.
     pub(crate) fn finish(self) -> Vec<f64> {
         let nll = |t: Running| f64::from(t.max) + t.sum.ln() - f64::from(t.target_logit);

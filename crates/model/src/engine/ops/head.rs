@@ -82,7 +82,7 @@ fn block_logits<S>(x: Rows<'_>, head: HeadRows<'_>, states: &mut [S], see: impl 
 
 /// From products to logits, in place.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"), dispatcher = "direct")]
-fn finish(row: &mut [f32], bias: Option<&[f32]>, scale: f32, softcap: Option<f32>) {
+pub(super) fn finish(row: &mut [f32], bias: Option<&[f32]>, scale: f32, softcap: Option<f32>) {
     if let Some(bias) = bias {
         for (x, b) in row.iter_mut().zip(bias) {
             *x += b;

@@ -112,7 +112,8 @@ fn tiles(mut y: MatMut<'_, f32>) -> Vec<Tile<'_>> {
     let mut tiles = Vec::with_capacity(y.nrows().div_ceil(rows) * y.ncols().div_ceil(TILE_OUTPUTS));
     let mut output = 0;
     while y.ncols() > 0 {
-        let width = TILE_OUTPUTS.min(y.ncols());
+        // None of one output either.
+        let width = if y.ncols() <= TILE_OUTPUTS + 1 { y.ncols() } else { TILE_OUTPUTS };
         let (mut column, rest) = y.split_at_col_mut(width);
         let mut row = 0;
         while column.nrows() > 0 {

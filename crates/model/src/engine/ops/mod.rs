@@ -6,6 +6,8 @@ mod activation;
 mod attention;
 mod cross_entropy;
 mod head;
+mod head_gradient;
+mod head_weights;
 mod linear;
 mod math;
 mod norm;
@@ -17,6 +19,8 @@ pub(crate) use activation::{activate, activate_backward, gate, gate_backward};
 pub(crate) use attention::{Heads, attention, attention_backward};
 pub(crate) use cross_entropy::CrossEntropy;
 pub(crate) use head::HeadRows;
+pub(crate) use head_gradient::{HeadGradients, HeadLoss, Targets};
+pub(crate) use head_weights::{Against, head_weight_gradient};
 pub(crate) use linear::{add, clamp, clamp_backward, linear, linear_backward, scale, softcap, weight_gradient};
 pub(crate) use norm::{
     NormWeights, norm_gradient, normalise, normalise_backward, normalise_heads, normalise_heads_backward,

@@ -43,23 +43,21 @@ pub(crate) fn normalise_heads(values: &mut [f32], columns: Columns, norm: &NormW
 pub(crate) fn normalise_backward(x: &[f32], norm: &NormWeights, g: &[f32], dx: &mut [f32]) {
     let cols = norm.weight.len();
     let rows = dx.par_chunks_mut(cols).zip(x.par_chunks(cols).zip(g.par_chunks(cols)));
-    rows.with_min_len(16).for_each(|(dx, (x, g))| {
-        let moments = Moments::of(x, norm.kind, norm.epsilon);
-        moments.backward(x, &norm.weight, g, |at, d| dx[at] += d);
-    });
+    rows.with_min_len(16).for_each(|(dx, (x, g))| add_backward(x, norm.kind, norm.epsilon, &norm.weight, g, dx));
 }
 
-/// From the gradient of what [`normalise_heads`] put out to that of what it took in, in place: x are the values before the norm,
-/// in rows as long as those of g or longer, with the same columns; g `[T, stride]`.
+/// From the gradient of what [`normalise_heads`] put out to that of what it took in, in place: x are the values before the
+/// norm, in rows that have the same columns; g `[T, stride]`.
 pub(crate) fn normalise_heads_backward(x: Rows<'_>, columns: Columns, norm: &NormWeights, g: &mut [f32]) {
-    g.par_chunks_mut(columns.stride).enumerate().with_min_len(16).for_each(|(t, g)| {
+    let rows = g.par_chunks_mut(columns.stride).enumerate().with_min_len(16);
+    rows.for_each_init(Vec::new, |sum, (t, g)| {
         let x = &x.row(t)[columns.range()];
         let heads = x.chunks_exact(columns.width).zip(g[columns.range()].chunks_exact_mut(columns.width));
         for (index, (x, g)) in heads.enumerate() {
-            let weight = &norm.weight[norm.of_head(columns, index)];
-            let moments = Moments::of(x, norm.kind, norm.epsilon);
-            let before = g.to_vec();
-            moments.backward(x, weight, &before, |at, d| g[at] = d);
+            sum.clear();
+            sum.resize(columns.width, 0.0);
+            add_backward(x, norm.kind, norm.epsilon, &norm.weight[norm.of_head(columns, index)], g, sum);
+            g.copy_from_slice(sum);
         }
     });
 }
@@ -89,8 +87,8 @@ pub(crate) fn norm_gradient(
                 let heads = x.chunks_exact(columns.width).zip(g.chunks_exact(columns.width));
                 for (index, (x, g)) in heads.enumerate() {
                     let own = norm.of_head(columns, index);
-                    let moments = Moments::of(x, norm.kind, norm.epsilon);
-                    moments.sum_gradients(x, g, &mut of_weight[own.clone()], &mut of_bias[own]);
+                    let (weight, bias) = (&mut of_weight[own.clone()], &mut of_bias[own]);
+                    add_gradients(x, norm.kind, norm.epsilon, g, weight, bias);
                 }
             }
             sums
@@ -117,7 +115,6 @@ impl NormWeights {
 /// What a norm subtracts, and what it multiplies with.
 #[derive(Clone, Copy)]
 struct Moments {
-    kind: NormKind,
     mean: f64,
     factor: f64,
 }
@@ -131,39 +128,54 @@ impl Moments {
             NormKind::Layer => sum(row, |x| x) / count,
         };
         let variance = sum(row, |x| (x - mean) * (x - mean)) / count;
-        Self { kind, mean, factor: 1.0 / (variance + f64::from(epsilon)).sqrt() }
+        Self { mean, factor: 1.0 / (variance + f64::from(epsilon)).sqrt() }
     }
+}
 
-    #[inline(always)]
-    fn backward(self, x: &[f32], weight: &[f32], g: &[f32], mut put: impl FnMut(usize, f32)) {
-        let Self { kind, mean, factor } = self;
-        let count = x.len() as f64;
-        let (mut along, mut level) = (0.0, 0.0);
-        for ((x, w), g) in x.iter().zip(weight).zip(g) {
-            let gw = f64::from(g * w);
-            along += gw * (f64::from(*x) - mean) * factor;
-            level += gw;
-        }
-        along /= count;
-        level = if kind == NormKind::Layer { level / count } else { 0.0 };
-        for (at, ((x, w), g)) in x.iter().zip(weight).zip(g).enumerate() {
-            let normed = (f64::from(*x) - mean) * factor;
-            put(at, (factor * (f64::from(g * w) - level - normed * along)) as f32);
+/// Adds one row's gradient to dx.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"), dispatcher = "direct")]
+fn add_backward(x: &[f32], kind: NormKind, epsilon: f32, weight: &[f32], g: &[f32], dx: &mut [f32]) {
+    let Moments { mean, factor } = Moments::of(x, kind, epsilon);
+    let count = x.len() as f64;
+    let ((xs, x_rest), (ws, w_rest), (gs, g_rest)) =
+        (x.as_chunks::<LANES>(), weight.as_chunks::<LANES>(), g.as_chunks::<LANES>());
+    let (mut along, mut level) = ([0.0; LANES], [0.0; LANES]);
+    for ((x, w), g) in xs.iter().zip(ws).zip(gs) {
+        for i in 0..LANES {
+            let gw = f64::from(g[i] * w[i]);
+            along[i] += gw * (f64::from(x[i]) - mean);
+            level[i] += gw;
         }
     }
+    for (i, ((x, w), g)) in x_rest.iter().zip(w_rest).zip(g_rest).enumerate() {
+        let gw = f64::from(g * w);
+        along[i] += gw * (f64::from(*x) - mean);
+        level[i] += gw;
+    }
+    let along = along.iter().sum::<f64>() * factor * factor / count;
+    let level = match kind {
+        NormKind::Rms => 0.0,
+        NormKind::Layer => level.iter().sum::<f64>() / count,
+    };
+    for (((dx, x), w), g) in dx.iter_mut().zip(x).zip(weight).zip(g) {
+        *dx += (factor * (f64::from(g * w) - level - (f64::from(*x) - mean) * along)) as f32;
+    }
+}
 
-    fn sum_gradients(self, x: &[f32], g: &[f32], weight: &mut [f64], bias: &mut [f64]) {
-        for (((x, g), weight), bias) in x.iter().zip(g).zip(weight).zip(bias) {
-            let g = f64::from(*g);
-            *weight += g * (f64::from(*x) - self.mean) * self.factor;
-            *bias += g;
-        }
+/// Adds what one row gives to the gradients of weight and bias.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"), dispatcher = "direct")]
+fn add_gradients(x: &[f32], kind: NormKind, epsilon: f32, g: &[f32], weight: &mut [f64], bias: &mut [f64]) {
+    let Moments { mean, factor } = Moments::of(x, kind, epsilon);
+    for (((x, g), weight), bias) in x.iter().zip(g).zip(weight).zip(bias) {
+        let g = f64::from(*g);
+        *weight += g * ((f64::from(*x) - mean) * factor);
+        *bias += g;
     }
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"), dispatcher = "direct")]
 fn normalise_row(row: &mut [f32], kind: NormKind, epsilon: f32, weight: &[f32], bias: Option<&[f32]>) {
-    let Moments { mean, factor, .. } = Moments::of(row, kind, epsilon);
+    let Moments { mean, factor } = Moments::of(row, kind, epsilon);
     for (x, w) in row.iter_mut().zip(weight) {
         *x = ((f64::from(*x) - mean) * factor) as f32 * w;
     }
@@ -174,10 +186,12 @@ fn normalise_row(row: &mut [f32], kind: NormKind, epsilon: f32, weight: &[f32], 
     }
 }
 
-/// The sum of `f` over `values`, in fixed lanes: two AVX-512 registers, so that an addition need not wait for the last.
+/// Two AVX-512 registers of f64, so that an addition need not wait for the last.
+const LANES: usize = 16;
+
+/// The sum of `f` over `values`, in fixed lanes.
 #[inline(always)]
 fn sum(values: &[f32], f: impl Fn(f64) -> f64) -> f64 {
-    const LANES: usize = 16;
     let (chunks, rest) = values.as_chunks::<LANES>();
     let mut lanes = [0.0; LANES];
     for chunk in chunks {

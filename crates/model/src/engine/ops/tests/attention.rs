@@ -1,6 +1,6 @@
 use super::{bits, distance, noise, on_threads, plain};
 use crate::engine::Rows;
-use crate::engine::ops::{Heads, attention};
+use crate::engine::ops::{Heads, attention, attention_backward};
 
 const PLAIN: Heads = Heads { heads: 6, kv_heads: 2, head_dim: 8, scale: 0.35, softcap: None, window: None };
 
@@ -98,6 +98,27 @@ fn the_same_bits_on_any_number_of_threads_and_whatever_follows() {
             let short = Sequence { values: long.values[..tokens * q.stride()].to_vec(), shape };
             assert!(bits(&short.run()) == bits(&all[..tokens * q.cols()]), "{tokens} tokens, {shape:?}");
         }
+    }
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn gradients_have_the_same_bits_on_any_number_of_threads_and_beside_other_objectives() {
+    for (shape, tokens) in [(PLAIN, 300), (Heads { window: Some(50), softcap: Some(3.0), ..PLAIN }, 130)] {
+        let sequence = Sequence::new(shape, tokens, 2.0);
+        let ([q, k, v], out) = (sequence.parts(), sequence.run());
+        let out = Rows::dense(&out, q.cols());
+        let g: Vec<Vec<f32>> = (0..3).map(|seed| noise(seed, tokens * q.cols(), 1.0)).collect();
+        let g: Vec<Rows<'_>> = g.iter().map(|g| Rows::dense(g, q.cols())).collect();
+        let run = |threads, g: &[Rows<'_>]| {
+            let mut d = vec![vec![f32::NAN; sequence.values.len()]; g.len()];
+            let mut parts: Vec<&mut [f32]> = d.iter_mut().map(Vec::as_mut_slice).collect();
+            on_threads(threads, || attention_backward(shape, q, k, v, out, g, &mut parts));
+            d.iter().map(|d| bits(d)).collect::<Vec<_>>()
+        };
+        let all = run(2, &g);
+        assert!(all == run(1, &g) && all == run(5, &g));
+        assert!(all[2..] == run(3, &g[2..]));
     }
 }
 

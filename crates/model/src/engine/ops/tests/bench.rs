@@ -11,8 +11,9 @@ use super::noise;
 use crate::architecture::{Activation, NormKind};
 use crate::engine::Rows;
 use crate::engine::ops::{
-    Columns, CrossEntropy, HeadRows, Heads, NormWeights, activate, add, attention, attention_backward, gate, linear,
-    linear_backward, normalise, rotate, weight_gradient,
+    Columns, CrossEntropy, HeadLoss, HeadRows, Heads, NormWeights, Targets, activate, add, attention,
+    attention_backward, gate, gate_backward, linear, linear_backward, normalise, normalise_backward,
+    normalise_heads_backward, rotate, weight_gradient,
 };
 
 /// Prints a line of the table.
@@ -144,6 +145,39 @@ fn attentions(limit: f64) {
     }
 }
 
+/// A slice of SmolLM2's head: the share of the time that each entry of the vocabulary costs is that of the whole.
+fn head_gradients(limit: f64) {
+    let (hidden, vocab) = (576, 8192);
+    for tokens in [512, 2048] {
+        let (x, w) = (noise(1, tokens * hidden, 1.0), noise(2, hidden * vocab, 1.0));
+        let (other, labels) = (noise(3, tokens * hidden, 1.0), (0..tokens as u32).collect::<Vec<_>>());
+        let uniforms: Vec<f64> = noise(4, tokens, 0.5).into_iter().map(|u| f64::from(u) + 0.5).collect();
+        let product = 2.0 * (tokens * hidden * vocab) as f64 / 1e9;
+        let head = HeadRows { weights: &w, bias: None, scale: 1.0, softcap: None };
+        let (text, drawn) = (Targets::Labels(&labels), Targets::Drawn(&uniforms));
+        for (targets, products) in
+            [(vec![text], 2.0), (vec![text, drawn, drawn, drawn], 2.0), (vec![text, Targets::Divergence(&other)], 4.0)]
+        {
+            let time = fastest(8, || {
+                let mut loss = HeadLoss::new(&x, hidden, &targets);
+                (0..2).for_each(|at| {
+                    loss.see(at * 4096, HeadRows { weights: &w[at * 4096 * hidden..][..4096 * hidden], ..head })
+                });
+                loss.settle(1.0);
+                loss.resolve(0, head);
+                loss.finish(targets.len());
+            });
+            let rate = products * product / time;
+            say!(
+                "gradient of head {tokens} x {hidden} -> {vocab}, {} objectives: {:.1} ms, {rate:.0} GFLOP/s, {:.0} %",
+                targets.len(),
+                1e3 * time,
+                100.0 * rate / limit
+            );
+        }
+    }
+}
+
 fn attention_gradients(limit: f64) {
     let smol = Heads { heads: 9, kv_heads: 3, head_dim: 64, scale: 0.125, softcap: None, window: None };
     for (shape, tokens, objectives) in [
@@ -188,6 +222,27 @@ fn sweep(name: &str, values: usize, work: impl FnMut()) {
     say!("{name}: {:.2} ms, {each:.2} ns per value, {rate:.1} GB/s", 1e3 * time);
 }
 
+fn sweeps_back() {
+    let (tokens, hidden, width) = (2048, 576, 1536);
+    let (x, g, mut dx) = (noise(1, tokens * hidden, 2.0), noise(2, tokens * hidden, 2.0), vec![0.0; tokens * hidden]);
+    for kind in [NormKind::Rms, NormKind::Layer] {
+        let norm = NormWeights { kind, epsilon: 1e-5, weight: noise(2, hidden, 1.0), bias: None };
+        sweep(&format!("gradient of {kind:?} 2048 x 576"), 4 * x.len(), || normalise_backward(&x, &norm, &g, &mut dx));
+    }
+    let head = NormWeights { kind: NormKind::Rms, epsilon: 1e-5, weight: noise(2, 64, 1.0), bias: None };
+    let columns = Columns { stride: 576, first: 0, count: 9, width: 64 };
+    sweep("gradient of head norms 2048 x 9 x 64", 3 * x.len(), || {
+        normalise_heads_backward(Rows::dense(&x, hidden), columns, &head, &mut dx);
+    });
+    let (wide, g) = (noise(4, tokens * 2 * width, 4.0), noise(5, tokens * width, 1.0));
+    let mut d = vec![0.0; wide.len()];
+    for activation in [Activation::Silu, Activation::Gelu, Activation::GeluTanh, Activation::Relu] {
+        sweep(&format!("gradient of gate {activation:?} 2048 x 1536"), 5 * g.len(), || {
+            gate_backward(&wide, activation, width, &g, &mut d);
+        });
+    }
+}
+
 fn sweeps() {
     let (tokens, hidden, width) = (2048, 576, 1536);
     let x = noise(1, tokens * hidden, 2.0);
@@ -230,6 +285,10 @@ fn bench_gradients() {
             say!("{threads} threads, limit {limit:.0} GFLOP/s");
             if std::env::var_os("PRODUCTS").is_some() {
                 gradients(limit);
+            }
+            sweeps_back();
+            if std::env::var_os("HEADS").is_some() {
+                head_gradients(limit);
             }
             attention_gradients(limit);
         });

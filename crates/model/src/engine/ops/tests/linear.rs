@@ -1,6 +1,6 @@
 use super::{bits, distance, noise, on_threads, plain};
 use crate::engine::Rows;
-use crate::engine::ops::{add, clamp, linear, scale, softcap};
+use crate::engine::ops::{add, clamp, linear, linear_backward, scale, softcap, weight_gradient};
 
 /// Rows, inputs, outputs: one row and two, more than a tile, no multiple of any tile or register.
 const SHAPES: [(usize, usize, usize); 9] = [
@@ -41,6 +41,74 @@ fn rows_inside_wider_rows_are_taken_where_they_are() {
     linear(Rows::dense(&x.iter().collect::<Vec<_>>().concat(), inputs), &w, None, &mut dense);
     assert!(bits(&strided) == bits(&dense));
     assert!(distance(&strided, &plain::linear(x, &w, None)) < 2e-6);
+}
+
+/// `[rows, cols]` on its side.
+fn transposed(x: Rows<'_>) -> Vec<f32> {
+    (0..x.cols()).flat_map(|col| x.iter().map(move |row| row[col])).collect()
+}
+
+/// What `run` leaves in a buffer that holds `before`, replaced and added to, against f64.
+fn check(expected: &[f64], what: &str, run: impl Fn(bool, &mut [f32])) {
+    let mut out = vec![f32::NAN; expected.len()];
+    run(false, &mut out);
+    let far = distance(&out, expected);
+    assert!(far < 2e-6, "{what}: {far:e}");
+    let mut out = vec![1.5; expected.len()];
+    run(true, &mut out);
+    out.iter_mut().for_each(|x| *x -= 1.5);
+    let far = distance(&out, expected);
+    assert!(far < 2e-5, "{what}, added: {far:e}");
+}
+
+#[test]
+fn gradients_are_what_f64_gives() {
+    for (tokens, inputs, outputs) in SHAPES {
+        // Both inside wider rows.
+        let (wide_x, wide_g) = (noise(1, tokens * (inputs + 3), 1.0), noise(3, tokens * (outputs + 5), 1.0));
+        let x = Rows::columns(&wide_x, inputs + 3, 2, inputs);
+        let g = Rows::columns(&wide_g, outputs + 5, 4, outputs);
+        let w = noise(2, outputs * inputs, 1.0);
+        let what = format!("{tokens} x {inputs} -> {outputs}");
+        let of_input = plain::linear(g, &transposed(Rows::dense(&w, inputs)), None);
+        check(&of_input, &what, |add, out| linear_backward(g, &w, add, out));
+        let of_weights = plain::linear(Rows::dense(&transposed(g), tokens), &transposed(x), None);
+        check(&of_weights, &what, |add, out| weight_gradient(g, x, add, out));
+    }
+}
+
+#[test]
+fn no_rows_have_no_gradient() {
+    let mut out = [7.0_f32; 6];
+    weight_gradient(Rows::dense(&[], 2), Rows::dense(&[], 3), true, &mut out);
+    assert_eq!(out, [7.0; 6]);
+    weight_gradient(Rows::dense(&[], 2), Rows::dense(&[], 3), false, &mut out);
+    assert_eq!(out, [0.0; 6]);
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn gradients_have_the_same_bits_in_every_call_and_on_any_number_of_threads() {
+    for (inputs, outputs) in [(576, 960), (97, 1536), (5, 1100), (1, 64), (200, 3)] {
+        let tokens = 600;
+        let (x, w) = (noise(1, tokens * inputs, 1.0), noise(2, inputs * outputs, 1.0));
+        let g = noise(3, tokens * outputs, 1.0);
+        let (x, g) = (Rows::dense(&x, inputs), Rows::dense(&g, outputs));
+        let mut all = vec![0.25; tokens * inputs];
+        on_threads(2, || linear_backward(g, &w, true, &mut all));
+        for (from, count, threads) in [(0, 1, 1), (5, 2, 3), (100, 17, 2), (0, 513, 2), (1, 599, 1)] {
+            let mut some = vec![0.25; count * inputs];
+            on_threads(threads, || linear_backward(g.slice(from, count), &w, true, &mut some));
+            let expected = &all[from * inputs..(from + count) * inputs];
+            assert!(bits(&some) == bits(expected), "{count} rows of {outputs} -> {inputs}, {threads} threads");
+        }
+        let of_weights = |threads| {
+            let mut out = vec![0.0; inputs * outputs];
+            on_threads(threads, || weight_gradient(g, x, false, &mut out));
+            bits(&out)
+        };
+        assert!(of_weights(1) == of_weights(3));
+    }
 }
 
 /// Holds where faer has its own kernels: x86-64 with AVX2.

@@ -5,6 +5,7 @@ mod bench;
 mod cross_entropy;
 mod differences;
 mod gradients;
+mod head_gradient;
 mod linear;
 mod math;
 mod plain;
