@@ -6,8 +6,9 @@
 //! `KL(p || p') = 1/2 E[u^2] / N` to second order, `u = sum_t g_t . dy_t` over a *whole* sequence, `dy_t = (Q(W) - W)
 //! x_t` with Q the format `int2`; g is the gradient of the negative log likelihood, in nats, of labels that are drawn
 //! from the model itself, one for every scored position; E is the mean over draws, summed over sequences; N the scored
-//! tokens. How draws are combined with the less noisy sum over tokens of squares, and what the interval is made of, is
-//! in the documents.
+//! tokens. The mean of u^2 is combined with a sum of squares over blocks of 8 tokens, which is biased and far less noisy:
+//! their ratio is smoothed over depth, component by component, as far as the draws leave it open. The interval is made of
+//! what the draws leave open and of what orders above the second were found to add (docs/predicted-kl.md).
 //!
 //! # Unit
 //! Nats per token.
@@ -16,8 +17,8 @@
 //! High = fragile.
 //!
 //! # Cost
-//! A reverse pass of output gradients per draw (`--draws`, 16), all in one sweep; the matrix rounded and one product
-//! with the inputs, shared by all draws and `quant-taylor-int2`.
+//! A reverse pass of output gradients per draw (`--draws`; 96 over the number of sequences unless said), all in one
+//! sweep; the matrix rounded, and one product with the inputs, shared by all draws and `quant-taylor-int2`.
 //!
 //! # Misleads when
 //! The change is too large to be of second order; it says so where it can see that. Draws are few: its relative noise

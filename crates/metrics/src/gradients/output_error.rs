@@ -9,6 +9,11 @@ use super::sweep::{dot, dot_of_squares};
 /// Rows that are multiplied at a time: enough to pay for packing the weights, and memory that does not grow with the text.
 pub(crate) const TILE_ROWS: usize = 512;
 
+/// Neighbouring tokens whose products are summed before they are squared in `v`: most of what tokens do together is between
+/// near ones. Measured on SmolLM2 (int3, 16 draws, against the measured divergence): rank correlation .980 instead of .978,
+/// 19.0 instead of 18.25 of the 21 highest cells.
+const BLOCK: usize = 8;
+
 /// One format on one cell, by sequence.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct FormatSums {
@@ -16,7 +21,7 @@ pub(crate) struct FormatSums {
     pub(crate) squares: Vec<f64>,
     /// `sum_t g_t . dy_t` with the gradients of each draw, `[draws, sequences]`.
     pub(crate) u: Vec<f64>,
-    /// `sum_t (g_t . dy_t)^2`, likewise.
+    /// `sum_b (sum_{t in b} g_t . dy_t)^2` over blocks b of [`BLOCK`] tokens, likewise.
     pub(crate) v: Vec<f64>,
 }
 
@@ -97,6 +102,8 @@ fn add_error(seen: &CellGradients<'_>, change: &[f32], numbers: Numbers, sums: &
     let drawn = &seen.gradients[numbers.first_draw..numbers.first_draw + draws];
     // Per row: the sum of squares, then each draw.
     let width = 1 + draws;
+    // Of the block under way, by draw; a block may reach from one tile into the next, never into another sequence.
+    let mut block = vec![0.0; draws];
     for first in (0..rows).step_by(TILE_ROWS) {
         let count = TILE_ROWS.min(rows - first);
         output.resize(count * cols, 0.0);
@@ -112,14 +119,20 @@ fn add_error(seen: &CellGradients<'_>, change: &[f32], numbers: Numbers, sums: &
         });
         for span in seen.spans {
             let of_tile = span.rows.start.max(first)..span.rows.end.min(first + count);
-            for found in of_tile.map(|row| &found[(row - first) * width..][..width]) {
+            for row in of_tile {
+                let found = &found[(row - first) * width..][..width];
+                let ends = (row + 1 - span.rows.start).is_multiple_of(BLOCK) || row + 1 == span.rows.end;
                 if text.is_some() {
                     sums.squares[span.sequence] += found[0];
                 }
                 for (draw, product) in found[1..].iter().enumerate() {
                     let at = draw * numbers.sequences + span.sequence;
                     sums.u[at] += product;
-                    sums.v[at] += product * product;
+                    block[draw] += product;
+                    if ends {
+                        sums.v[at] += block[draw] * block[draw];
+                        block[draw] = 0.0;
+                    }
                 }
             }
         }
@@ -133,7 +146,7 @@ mod tests {
 
     use super::*;
 
-    /// Sums over tokens and squares of tokens, worked out by hand, of two draws and two sequences.
+    /// Sums over tokens and squares of blocks, worked out by hand, of two draws and two sequences.
     #[test]
     fn sums_are_taken_by_draw_and_sequence() {
         let (input, output) = ([1.0, 2.0, -3.0], [0.0; 3]);
@@ -154,9 +167,37 @@ mod tests {
         let weighed = Weighed { format: "int4", by_text: false, by_draws: true };
         let mut sums = FormatSums::new(&weighed, 2, 2);
         add_error(&seen, &[0.5], numbers, &mut sums, &mut Vec::new());
-        // dy = 0.5, 1, -1.5; products 0.5, 2 | -4.5 and -0.5, 0.5 | -1.5.
+        // dy = 0.5, 1, -1.5; products 0.5, 2 | -4.5 and -0.5, 0.5 | -1.5; no sequence is longer than a block.
         assert_eq!(sums.u, [2.5, -4.5, 0.0, -1.5]);
-        assert_eq!(sums.v, [4.25, 20.25, 0.5, 2.25]);
+        assert_eq!(sums.v, [6.25, 20.25, 0.0, 2.25]);
         assert!(sums.squares.is_empty());
+    }
+
+    /// Blocks begin with their sequence and go on over the border of a tile.
+    #[test]
+    fn blocks_are_of_neighbours_in_a_sequence() {
+        // A sequence of 3 tokens, then one that ends in the second tile; every product is 1.
+        let rows = TILE_ROWS + 10;
+        let ones = vec![1.0; rows];
+        let gradients = [Rows::dense(&ones, 1)];
+        let spans = [Span { sequence: 0, rows: 0..3 }, Span { sequence: 1, rows: 3..rows }];
+        let seen = CellGradients {
+            cell: 0,
+            id: CellId { layer: 0, component: Component::AttnQ, expert: None },
+            weights: &[1.0],
+            bias: None,
+            spans: &spans,
+            input: Rows::dense(&ones, 1),
+            output: Rows::dense(&ones, 1),
+            gradients: &gradients,
+        };
+        let numbers = Numbers { text: None, first_draw: 0, draws: 1, sequences: 2 };
+        let weighed = Weighed { format: "int4", by_text: false, by_draws: true };
+        let mut sums = FormatSums::new(&weighed, 2, 1);
+        add_error(&seen, &[1.0], numbers, &mut sums, &mut Vec::new());
+        let whole = (rows - 3) / BLOCK;
+        let rest = (rows - 3) % BLOCK;
+        assert_eq!(sums.u, [3.0, (rows - 3) as f64]);
+        assert_eq!(sums.v, [9.0, (whole * BLOCK * BLOCK + rest * rest) as f64]);
     }
 }
