@@ -1,5 +1,5 @@
 use tomo_map::stats::Evidence;
-use tomo_map::{Component, RankedPlace, Status};
+use tomo_map::{CellId, Component, RankedPlace, Status};
 
 /// One statement of the report with the numbers it rests on. Sentences are printed from claims and from nothing else.
 #[derive(Clone, PartialEq, Debug)]
@@ -93,6 +93,19 @@ pub enum Claim {
     },
     /// How many more outliers there are.
     MoreOutliers(usize),
+    /// What scores that add up come to.
+    Total {
+        /// Their sum.
+        sum: f64,
+        /// Its unit.
+        unit: String,
+        /// Cells with a score.
+        cells: usize,
+        /// The cells with the highest scores, the highest first.
+        highest: Vec<CellId>,
+        /// What they make of the sum, 0 to 1.
+        share: f64,
+    },
     /// What cannot be said.
     Limit(Limit),
 }
@@ -144,6 +157,15 @@ pub enum Limit {
         /// In what way.
         status: Status,
         /// Why.
+        reason: String,
+    },
+    /// Cells with a score that says itself why it is to be read with care.
+    Care {
+        /// How many.
+        cells: usize,
+        /// Cells with a score.
+        of: usize,
+        /// Why, of the commonest kind.
         reason: String,
     },
     /// Cells without a score for further reasons.

@@ -1,7 +1,7 @@
 //! From a view's numbers to claims.
 
 use tomo_map::stats::{Shape, ShapeTest, cliffs_delta, median, robust_z};
-use tomo_map::{Component, Profile, RankedPlace, View};
+use tomo_map::{Additivity, Column, Component, Map, Meaning, Profile, RankedPlace, View};
 
 use super::claim::{Baseline, Claim, Contrast};
 
@@ -42,6 +42,27 @@ pub(super) fn across(view: &View) -> Vec<Claim> {
     claims.extend(leads(view, false));
     claims.extend(contrasts(&profiles).into_iter().map(Claim::Contrast));
     claims
+}
+
+/// What the scores come to, where they are losses that add up.
+pub(super) fn total(map: &Map, column: &Column) -> Option<Claim> {
+    const HIGHEST: usize = 5;
+    let info = &column.info;
+    if info.additivity != Additivity::Additive || info.meaning != Meaning::Fragile || info.unit != "nats per token" {
+        return None;
+    }
+    let scored = map.grid.cells.iter().zip(&column.scores).filter_map(|(cell, score)| Some((cell.id, score.value()?)));
+    let mut scored: Vec<_> = scored.collect();
+    let sum: f64 = scored.iter().map(|(_, value)| value).sum();
+    if scored.len() < 2 || !sum.is_finite() || sum <= 0.0 {
+        return None;
+    }
+    let cells = scored.len();
+    scored.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    scored.truncate(HIGHEST.min(cells - 1));
+    let share = scored.iter().map(|(_, value)| value).sum::<f64>() / sum;
+    let highest = scored.into_iter().map(|(id, _)| id).collect();
+    Some(Claim::Total { sum, unit: info.unit.to_string(), cells, highest, share })
 }
 
 /// Claims about each column along depth, then claims about layers and cells that stand out.

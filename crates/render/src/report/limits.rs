@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tomo_map::{Absence, Column, Component, Map, Place, Status, View};
+use tomo_map::{Absence, Column, Component, Map, Place, Score, Status, View};
 
 use super::claim::{Claim, Limit};
 use super::gather::MIN_LAYERS;
@@ -23,6 +23,7 @@ pub(super) fn limits(map: &Map, column: &Column, view: &View) -> Vec<Claim> {
     }
     limits.extend(map.grid.missing.iter().map(|m| Limit::NoColumn(m.component, m.reason.clone())));
     limits.extend(unscored(column));
+    limits.extend(care(column));
     limits.extend(experts(view));
     limits.extend(intervals(map, column));
     let layers = u32::try_from(MIN_LAYERS).unwrap_or(u32::MAX);
@@ -58,6 +59,16 @@ fn unscored(column: &Column) -> Vec<Limit> {
         limits.push(Limit::UnscoredOtherwise(others));
     }
     limits
+}
+
+/// Cells whose score carries a reason, and the commonest of these.
+fn care(column: &Column) -> Option<Limit> {
+    let scored = || column.scores.iter().filter(|s| s.value().is_some());
+    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+    scored().filter_map(Score::reason).for_each(|reason| *reasons.entry(reason).or_default() += 1);
+    let cells = reasons.values().sum();
+    let (reason, _) = reasons.into_iter().max_by_key(|(_, cells)| *cells)?;
+    Some(Limit::Care { cells, of: scored().count(), reason: reason.to_owned() })
 }
 
 /// The word for a status in sentences.

@@ -63,6 +63,8 @@ pub(super) fn provenance(map: &Map) -> String {
         ("digest of its token ids", p.text_digest.as_deref().and_then(known)),
         ("tokens", p.tokens.map(grouped)),
         ("sequences", p.sequences.map(grouped)),
+        ("loss of", p.loss.as_deref().and_then(known)),
+        ("draws of labels", p.draws.map(grouped)),
         ("group size of integer formats", p.group.map(grouped)),
         ("seed", Some(p.seed.to_string())),
     ];

@@ -25,7 +25,9 @@ pub struct Findings {
 /// Finds everything the report states of one metric, from the scores as measured (`view`).
 pub(super) fn findings(map: &Map, of: &Column, view: &View) -> Findings {
     let (along, outliers) = gather::along(view, map.provenance.seed);
-    Findings { across: gather::across(view), along, outliers, limits: limits::limits(map, of, view) }
+    let mut across = gather::across(view);
+    across.extend(gather::total(map, of));
+    Findings { across, along, outliers, limits: limits::limits(map, of, view) }
 }
 
 /// The section in Markdown.

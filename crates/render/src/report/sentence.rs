@@ -48,6 +48,17 @@ pub(super) fn of(claim: &Claim) -> String {
             "{} as far out, with smaller z-scores.",
             if *more == 1 { "1 more cell lies".to_owned() } else { format!("{more} more cells lie") }
         ),
+        Claim::Total { sum, unit, cells, highest, share } => {
+            let names: Vec<String> = highest.iter().map(|id| format!("`{id}`")).collect();
+            let (sum, cells) = (number(*sum), count(*cells, "cell", "cells"));
+            let make = if names.len() == 1 { "makes" } else { "make" };
+            format!(
+                "Added up over {cells} it comes to {sum} {}, what cells do to each other left out; {} {make} {} % of it.",
+                prose(unit),
+                list(&names),
+                number(100.0 * share)
+            )
+        }
         Claim::Limit(limit) => of_limit(limit),
     }
 }
@@ -150,6 +161,15 @@ fn of_limit(limit: &Limit) -> String {
                 count(*of, "cell", "cells"),
                 status_word(*status),
                 sentence(&why)
+            )
+        }
+        Limit::Care { cells, of, reason } => {
+            let verb = if *cells == 1 { "has" } else { "have" };
+            let share = number(100.0 * *cells as f64 / *of as f64);
+            format!(
+                "{cells} of {} ({share} %) {verb} a score to be read with care: {}",
+                count(*of, "scored cell", "scored cells"),
+                sentence(&prose(reason))
             )
         }
         Limit::UnscoredOtherwise(cells) => {

@@ -10,6 +10,7 @@ mod errors;
 mod golden;
 mod golden_same_map;
 mod golden_storage;
+mod gradients;
 mod harness;
 mod help;
 mod map_and_show;

@@ -1,6 +1,8 @@
 //! What was put into a map is what the report finds.
 
-use tomo_map::Component;
+use std::borrow::Cow;
+
+use tomo_map::{Additivity, Component, Meaning};
 
 use super::check::check;
 use super::samples::{dense, figure, info, wobble};
@@ -49,4 +51,25 @@ fn a_drift_is_not_called_a_step() {
     let text = check(&map);
     assert_eq!(text.matches("rises steadily with depth").count(), 7, "{text}");
     assert!(!text.contains("after layer"), "{text}");
+}
+
+#[test]
+fn losses_are_added_up_and_doubtful_ones_counted() {
+    // 8 layers x 7 cells of 0.01 nats, two of them larger; of those one says why it is doubtful.
+    let value = |layer: u32, component: Component| match (layer, component) {
+        (3, Component::MlpDown) => Some(0.5),
+        (5, Component::AttnK) => Some(0.2),
+        _ => Some(0.01),
+    };
+    let mut losses = info("predicted-kl-int2", "Predicted KL");
+    (losses.additivity, losses.meaning, losses.unit) =
+        (Additivity::Additive, Meaning::Fragile, Cow::Borrowed("nats per token"));
+    let mut map = dense(8, &[(losses, &value)]);
+    let doubtful = map.columns[0].scores.iter_mut().find(|s| s.value() == Some(0.2)).unwrap();
+    *doubtful = doubtful.clone().with_caveat("too large to be second-order");
+    let text = crate::report::markdown(&map);
+    // 54 x .01 + .7 = 1.24; .7 + 3 x .01 = .73 of it is 58.87 %.
+    says(&text, "Added up over 56 cells it comes to 1.24 nats per token, what cells do to each other left out;");
+    says(&text, "`L3.mlp.down`, `L5.attn.k`, `L0.attn.q`, `L0.attn.k` and `L0.attn.v` make 58.9 % of it.");
+    says(&text, "1 of 56 scored cells (1.79 %) has a score to be read with care: too large to be second-order.");
 }
