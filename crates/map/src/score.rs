@@ -50,7 +50,7 @@ impl Score {
     #[must_use]
     pub fn with_caveat(mut self, caveat: impl Into<String>) -> Self {
         if self.value.is_some() {
-            self.reason = Some(caveat.into());
+            self.reason = Some(caveat.into()).filter(|caveat| !caveat.is_empty());
         }
         self
     }

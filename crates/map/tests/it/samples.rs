@@ -74,6 +74,7 @@ fn score() -> impl Strategy<Value = Score> {
     prop_oneof![
         3 => finite().prop_map(Score::from_value),
         1 => (finite(), finite(), finite()).prop_map(|(v, a, b)| Score::from_value(v).with_interval(a.min(b), a.max(b))),
+        1 => (finite(), text()).prop_map(|(v, r)| Score::from_value(v).with_caveat(r)),
         1 => (status, text()).prop_map(|(s, r)| Score::missing(s, r)),
     ]
 }

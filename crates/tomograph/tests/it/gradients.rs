@@ -108,6 +108,36 @@ fn the_loss_of_answers_needs_answers() {
 }
 
 #[test]
+fn the_loss_of_answers_is_of_their_tokens_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |lines: &str| {
+        let path = folder.path().join("answers.jsonl");
+        fs::write(&path, lines).unwrap();
+        text_of(&path)
+    };
+    // A tokenizer of bytes: answers of 3 and 2 tokens.
+    let good =
+        write("{\"prompt\":\"2 + 2 =\",\"completion\":\" 4\\n\"}\n\n{\"prompt\":\"1+1=\",\"completion\":\"2\\n\"}\n");
+    let model = text_of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/demo/base"));
+    let map = |loss: &str| {
+        let out = folder.path().join(loss);
+        let args = ["map", &model, "--metric", "taylor", "--answers", &good, "--loss", loss, "--out", &text_of(&out)];
+        run(args).ended(Exit::Success);
+        read(&out)
+    };
+    let (answer, text) = (map("answer"), map("text"));
+    assert_eq!(answer.provenance.loss.as_deref(), Some("5 answer tokens"));
+    assert_eq!((answer.provenance.sequences, answer.provenance.text_digest), (Some(2), text.provenance.text_digest));
+    assert_eq!(text.provenance.loss.as_deref(), Some("all predicted tokens"));
+    assert_ne!(answer.columns[0].scores, text.columns[0].scores);
+    for (wrong, said) in [("{\"prompt\":\"x\"}", "completion"), ("[1]", "prompt"), ("\n", "no line"), ("{", "line 1")] {
+        let path = write(wrong);
+        let refused = run(["map", &model, "--metric", "taylor", "--answers", &path]).ended(Exit::Failure);
+        assert!(refused.err.contains(said) && refused.err.contains("answers.jsonl"), "{}", refused.err);
+    }
+}
+
+#[test]
 fn too_few_sequences_for_a_path_are_said() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("one.json");
