@@ -95,15 +95,25 @@ fn smollm2_gradient_metrics() {
         writeln!(std::io::stderr(), "{id:32} {deviation:.1e}").unwrap();
     }
     // Weights that were quantized before lie on a grid, and many fall between two codes of another: the reference rounds those
-    // in float64, the format in float32, to either side. Checked below.
+    // in float64, the format in float32, to either side; see the next test.
     let limit = |id: &str| if id.contains("int4") || id.contains("int3") { 3e-2 } else { 1e-4 };
     assert!(worst.iter().all(|(id, deviation)| *deviation < limit(id)), "{worst:?}");
-    for cell in (0..model.cells().len()).step_by(17) {
-        let mut weights = Vec::new();
-        model.load(cell, &mut weights).unwrap();
-        let cols = model.cells()[cell].in_features as usize;
-        assert!(only_ties_differ(&weights, cols, "int3", 7.0) > 0, "{}", cells[cell]);
-        assert_eq!(only_ties_differ(&weights, cols, "int2", 3.0), 0, "{}", cells[cell]);
+}
+
+/// Why int4 and int3 are not closer to the reference above.
+#[test]
+#[ignore = "needs SmolLM2; see CONTRIBUTING.md"]
+fn smollm2_formats_leave_the_reference_at_ties_only() {
+    let model = open(Path::new(&std::env::var("TOMOGRAPH_SMOLLM2").expect("TOMOGRAPH_SMOLLM2 names the GGUF file")));
+    for (format, top) in [("int4", 15.0), ("int3", 7.0), ("int2", 3.0)] {
+        let mut different = 0;
+        for (cell, source) in model.cells().iter().enumerate() {
+            let mut weights = Vec::new();
+            model.load(cell, &mut weights).unwrap();
+            different += only_ties_differ(&weights, source.in_features as usize, format, top);
+        }
+        writeln!(std::io::stderr(), "{format}: {different} weights fall to the other side").unwrap();
+        assert_eq!(different > 0, format != "int2", "{format}: {different}");
     }
 }
 

@@ -5,8 +5,8 @@
 mod activations;
 mod conformance;
 mod engine;
-mod gradient_sums;
 mod exhaustive;
+mod gradient_sums;
 mod gradients;
 mod imatrix;
 mod linear;

@@ -214,7 +214,8 @@ impl ReverseParts {
             tapes: architecture.layers.iter().map(|layer| tape(layer, tokens)).sum(),
             inputs: 4 * tokens * hidden * (layers + 1),
             // The stream, or what the head reads with its gradients, in two copies for a moment; marks for draws.
-            gradients: 4 * tokens * hidden * (2 * count + 4) + largest_of(&gradient).max(8 * tokens * vocab.div_ceil(192)),
+            gradients: 4 * tokens * hidden * (2 * count + 4)
+                + largest_of(&gradient).max(8 * tokens * vocab.div_ceil(192)),
             stored: (stored, head_stored),
             products: (2 * tokens * weights, 2 * tokens * head),
             objectives: count,
