@@ -20,8 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let sequences: Vec<Vec<u32>> = serde_json::from_slice(&std::fs::read(tokens)?)?;
     let model = Model::open(tomo_checkpoint::open(Path::new(model))?, &OpenOptions::default())?;
     let architecture = model.architecture()?;
-    let options =
-        EngineOptions { threads: Some(threads.parse()?), memory_bytes: None, streamed: true, recompute: true };
+    let options = EngineOptions { threads: Some(threads.parse()?), streamed: true, ..EngineOptions::default() };
     let engine = Engine::new(Arc::new(model), architecture, options)?;
     let lengths: Vec<usize> = sequences.iter().map(Vec::len).collect();
     let plan = engine.plan(&lengths, &[], 0, Until::Loss)?;

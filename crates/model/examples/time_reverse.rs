@@ -12,7 +12,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use rayon::prelude::*;
-use tomo_model::engine::{CellGradients, Engine, EngineOptions, GradientObserver, Input, Loss, Objective, Unwatched};
+use tomo_model::engine::{
+    Activations, CellGradients, Engine, EngineOptions, GradientObserver, Input, Loss, Objective, Unwatched,
+};
 use tomo_model::{Model, OpenOptions};
 
 /// Sums that need every gradient.
@@ -56,8 +58,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         let clock = Instant::now();
         let model = Model::open(tomo_checkpoint::open(Path::new(model))?, &OpenOptions::default())?;
         let architecture = model.architecture()?;
-        let (streamed, recompute) = (how == "stream", how != "keep");
-        let options = EngineOptions { threads: Some(threads.parse()?), memory_bytes: None, streamed, recompute };
+        let activations = if how == "keep" { Activations::Keep } else { Activations::Recompute };
+        let threads = Some(threads.parse()?);
+        let options = EngineOptions { threads, memory_bytes: None, streamed: how == "stream", activations };
         let engine = Engine::new(Arc::new(model), architecture, options)?;
         let own = engine.plan_reverse(&lengths, objectives.len(), 0)?;
         let mut sums = Sums { weights: what == "weights", gradient: Vec::new(), sum: 0.0 };

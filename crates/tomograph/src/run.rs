@@ -93,12 +93,8 @@ impl Run {
     ) -> anyhow::Result<Self> {
         let architecture = model.architecture_ignoring(&options.ignored_config_keys)?;
         let (windows, answers) = windows(model, architecture.vocab, text, stdin)?;
-        let engine_options = EngineOptions {
-            threads: options.threads,
-            memory_bytes: options.memory_bytes,
-            streamed: false,
-            recompute: false,
-        };
+        let engine_options =
+            EngineOptions { threads: options.threads, memory_bytes: options.memory_bytes, ..EngineOptions::default() };
         Ok(Self { engine: Engine::new(Arc::clone(model), architecture, engine_options)?, windows, answers })
     }
 

@@ -22,6 +22,7 @@
 //! ```
 
 mod block;
+mod buffer;
 mod error;
 mod gradient;
 mod head;
@@ -40,6 +41,6 @@ pub use gradient::{
     Blend, CellGradients, GradientObserver, Input, Loss, Objective, ParameterGradient, ReverseOutcome, Span,
 };
 pub use memory::{MemoryPlan, ReversePlan, default_budget};
-pub use pass::{Engine, EngineOptions, Outcome, PassProgress, Until, Unwatched};
+pub use pass::{Activations, Engine, EngineOptions, Outcome, PassProgress, Until, Unwatched};
 pub use resume::Resume;
 pub use tap::{CellWeights, Observer, Port, Rows, Seen, Tap};

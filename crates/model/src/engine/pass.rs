@@ -26,8 +26,20 @@ pub struct EngineOptions {
     pub memory_bytes: Option<u64>,
     /// Load, use and drop blocks even where all of them would fit.
     pub streamed: bool,
-    /// Run blocks forward again on the way back even where keeping what they made would fit.
-    pub recompute: bool,
+    /// What a reverse pass does with what blocks made on the way forward.
+    pub activations: Activations,
+}
+
+/// What a reverse pass does with what blocks made on the way forward.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Activations {
+    /// Whichever is faster and fits.
+    #[default]
+    Faster,
+    /// Keep it where that fits.
+    Keep,
+    /// Make it again, block by block.
+    Recompute,
 }
 
 /// Who watches a pass, and may end it.
@@ -133,7 +145,7 @@ impl Engine {
     ) -> Result<ReversePlan, EngineError> {
         let parts = ReverseParts::new(&self.model, &self.architecture, lengths, objectives, observer_bytes);
         let budget = self.options.memory_bytes.unwrap_or_else(default_budget);
-        parts.plan(budget, self.options.streamed, self.options.recompute)
+        parts.plan(budget, self.options.streamed, self.options.activations)
     }
 
     /// Runs `sequences` of token ids through the model, each from position 0 and by itself, and hands taps to

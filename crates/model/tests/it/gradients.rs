@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tomo_model::engine::{
-    CellGradients, Engine, EngineError, EngineOptions, GradientObserver, Input, Loss, Objective, ParameterGradient,
-    Resume, ReverseOutcome, Unwatched,
+    Activations, CellGradients, Engine, EngineError, EngineOptions, GradientObserver, Input, Loss, Objective,
+    ParameterGradient, Resume, ReverseOutcome, Unwatched,
 };
 use tomo_model::{Model, OpenOptions};
 
@@ -267,13 +267,13 @@ fn what_is_kept_streamed_or_on_disk_changes_no_bit() {
             let lengths: Vec<usize> = sequences.iter().map(Vec::len).collect();
             (recorder, outcome, engine.plan_reverse(&lengths, objectives.len(), 0).unwrap())
         };
-        let (kept, losses, plan) = with(&|_| ());
+        let (kept, losses, plan) = with(&|options| options.activations = Activations::Keep);
         assert!(plan.resident && plan.keeps_activations && !plan.inputs_on_disk, "{case}");
         assert!(kept.layers.is_sorted_by(|a, b| a > b) && kept.layers.len() > 1, "{:?}", kept.layers);
-        let (again, same, plan) = with(&|options| options.recompute = true);
+        let (again, same, plan) = with(&|options| options.activations = Activations::Recompute);
         assert!(plan.resident && !plan.keeps_activations, "{case}");
         assert!(again == kept && same == losses, "{case}: recomputed");
-        let (again, same, plan) = with(&|options| (options.streamed, options.recompute) = (true, true));
+        let (again, same, plan) = with(&|options| options.streamed = true);
         assert!(!plan.resident && !plan.inputs_on_disk, "{case}");
         assert!(again == kept && same == losses, "{case}: streamed");
         // A byte less than memory would take.
@@ -323,7 +323,7 @@ fn a_pass_that_was_ended_goes_on_to_the_same_bits() {
     let inputs: Vec<Input> = sequences.iter().cloned().map(Input::from).collect();
     let lengths: Vec<usize> = sequences.iter().map(Vec::len).collect();
     let objectives = [Objective::text(), drawn(0)];
-    let engine = engine(open(&folder), |options| options.recompute = true);
+    let engine = engine(open(&folder), |options| options.activations = Activations::Recompute);
     let plan = engine.plan_reverse(&lengths, 2, 0).unwrap();
     let mut whole = Recorder { saves: true, ..Recorder::default() };
     let expected = run(&engine, &sequences, &objectives, &mut whole);

@@ -61,7 +61,8 @@ pub(crate) fn cases() -> Vec<PathBuf> {
 fn engine(folder: &Path, streamed: bool, threads: usize) -> Engine {
     let model = Model::open(tomo_checkpoint::open(folder).unwrap(), &OpenOptions::default()).unwrap();
     let architecture = model.architecture().unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
-    let options = EngineOptions { threads: Some(threads), memory_bytes: Some(1 << 30), streamed, recompute: false };
+    let options =
+        EngineOptions { threads: Some(threads), memory_bytes: Some(1 << 30), streamed, ..EngineOptions::default() };
     Engine::new(Arc::new(model), architecture, options).unwrap()
 }
 

@@ -2,8 +2,9 @@
 
 use super::mixture::{self, MixtureGradients};
 use super::mlp::{MlpGradients, MlpPast};
-use super::{Block, Tape, heads, room};
+use super::{Block, Tape, heads};
 use crate::architecture::{Norm, Wiring};
+use crate::engine::buffer::Buffer;
 use crate::engine::gradient::{CellGradients, GradientObserver, ParameterGradient, Span};
 use crate::engine::ops::{
     Columns, NormWeights, add, attention_backward, clamp_backward, linear_backward, norm_gradient, normalise_backward,
@@ -61,17 +62,17 @@ impl Gradients<'_, '_> {
 #[derive(Default)]
 pub(crate) struct BlockGradients {
     /// `[K R, D]`: of what a sublayer puts out.
-    add: Vec<f32>,
+    add: Buffer,
     /// `[K R, D]`: of what the sublayer reads.
-    input: Vec<f32>,
+    input: Buffer,
     /// `[K R, D]`: of what attention reads, where the MLP reads it too.
-    shared: Vec<f32>,
+    shared: Buffer,
     /// `[K R, H C]`.
-    context: Vec<f32>,
+    context: Buffer,
     /// `[K R, (H + 2 K) C]`.
-    qkv: Vec<f32>,
+    qkv: Buffer,
     /// `[R, (H + 2 K) C]`: values before the clamp.
-    unclamped: Vec<f32>,
+    unclamped: Buffer,
     mlp: MlpGradients,
     mixture: MixtureGradients,
     norms: NormSums,
@@ -179,7 +180,7 @@ impl Block<'_> {
         gradients: &Gradients<'_, '_>,
     ) {
         let BlockGradients { add, norms, .. } = own;
-        let out = room(add, stream.len());
+        let out = add.room(stream.len());
         out.copy_from_slice(stream);
         scale(out, self.spec.residual_scale);
         let Some(norm) = norm else { return };
@@ -222,7 +223,7 @@ impl Block<'_> {
         let kept = self.changes_adds(self.weights.mlp_out.as_ref());
         let output = if kept { &tape.mlp_out } else { &tape.mlp_add };
         let output = Rows::dense(&output[..rows * hidden], hidden);
-        let (g, d_input) = (&own.add[..stacked], room(&mut own.input, stacked));
+        let (g, d_input) = (&own.add[..stacked], own.input.room(stacked));
         match &self.weights.mlp {
             FeedForward::Dense(weights) => {
                 let (layer, spec, tape) = (self.layer, &self.spec.mlp, &tape.mlp);
@@ -262,16 +263,16 @@ impl Block<'_> {
         let output = Rows::dense(&output[..rows * hidden], hidden);
         let g = &own.add[..objectives * rows * hidden];
         gradients.hand_out(place, &self.weights.o, context, output, g);
-        let d_context = room(&mut own.context, objectives * rows * query);
+        let d_context = own.context.room(objectives * rows * query);
         linear_backward(Rows::dense(g, hidden), &self.weights.o.values, false, d_context);
 
-        let d_qkv = room(&mut own.qkv, objectives * rows * width);
+        let d_qkv = own.qkv.room(objectives * rows * width);
         self.scores_backward(group, tape, d_context, d_qkv);
         self.unprepare_heads(group, tape, (d_qkv, &mut own.unclamped), &mut own.norms, gradients.parameters);
         let projected = Rows::dense(&tape.projected[..rows * width], width);
         let input = Rows::dense(&tape.input[..rows * hidden], hidden);
         gradients.hand_out(place, &self.weights.qkv, input, projected, d_qkv);
-        let d_input = room(&mut own.input, objectives * rows * hidden);
+        let d_input = own.input.room(objectives * rows * hidden);
         linear_backward(Rows::dense(d_qkv, width), &self.weights.qkv.values, joins, d_input);
     }
 
@@ -308,7 +309,7 @@ impl Block<'_> {
         &self,
         group: &Group,
         tape: &Tape,
-        (d_qkv, unclamped): (&mut [f32], &mut Vec<f32>),
+        (d_qkv, unclamped): (&mut [f32], &mut Buffer),
         norms: &mut NormSums,
         parameters: bool,
     ) {
@@ -316,8 +317,8 @@ impl Block<'_> {
         let (queries, keys) = self.head_columns();
         let projected = &tape.projected[..rows * width];
         if self.spec.attention.clip.is_some() {
-            super::copy(unclamped, projected);
-            self.normalise_projected(&mut unclamped[..rows * width]);
+            unclamped.copy(projected);
+            self.normalise_projected(unclamped.room(rows * width));
         }
         for (objective, d_qkv) in d_qkv.chunks_exact_mut(rows * width).enumerate() {
             if let Some(rope) = self.spec.attention.rope {

@@ -3,8 +3,9 @@
 use tomo_map::Component;
 
 use super::mlp::{MlpRun, keep};
-use super::{Block, Tape, heads, mixture, room};
+use super::{Block, Tape, heads, mixture};
 use crate::architecture::Wiring;
+use crate::engine::buffer::Buffer;
 use crate::engine::ops::{NormWeights, add, attention, clamp, linear, normalise, normalise_heads, rotate, scale};
 use crate::engine::tap::{Port, Rows, Tap};
 use crate::engine::taps::{Group, Site, Taps};
@@ -46,8 +47,8 @@ impl Block<'_> {
     }
 
     /// `norm(residual)`, or the residual itself where the family has no norm there.
-    fn normed(&self, norm: Option<&NormWeights>, residual: &[f32], out: &mut Vec<f32>) {
-        let out = room(out, residual.len());
+    fn normed(&self, norm: Option<&NormWeights>, residual: &[f32], out: &mut Buffer) {
+        let out = out.room(residual.len());
         match norm {
             Some(norm) => normalise(residual, norm, out),
             None => out.copy_from_slice(residual),
@@ -71,13 +72,13 @@ impl Block<'_> {
         let input = Rows::dense(&tape.input[..rows * self.hidden], self.hidden);
         self.taps.hand_out(self.site(Tap::Input(Port::Attention)), group, input, None);
         let width = self.weights.qkv.outputs;
-        let qkv = room(&mut tape.qkv, rows * width);
+        let qkv = tape.qkv.room(rows * width);
         joined(self.taps, self.layer, None, group, &self.weights.qkv, input, qkv);
         keep(tape.keeps, &mut tape.projected, qkv);
         self.prepare_heads(group, qkv);
 
         let (query, shared) = (spec.heads * spec.head_dim, spec.kv_heads * spec.head_dim);
-        let context = room(&mut tape.context, rows * query);
+        let context = tape.context.room(rows * query);
         for span in group.spans() {
             let part = &qkv[span.rows.start * width..span.rows.end * width];
             attention(
@@ -90,7 +91,7 @@ impl Block<'_> {
         }
         let context = Rows::dense(context, query);
         self.taps.hand_out(self.site(Tap::Input(Port::AttentionOut)), group, context, None);
-        let out = room(&mut tape.attention_add, rows * self.hidden);
+        let out = tape.attention_add.room(rows * self.hidden);
         joined(self.taps, self.layer, None, group, &self.weights.o, context, out);
         let norm = self.weights.attention_out.as_ref();
         keep(tape.keeps && self.changes_adds(norm), &mut tape.attention_out, out);
@@ -125,7 +126,7 @@ impl Block<'_> {
     fn mlp(&self, group: &Group, tape: &mut Tape, residual: &[f32]) {
         let rows = group.rows();
         let input = self.mlp_input(&tape.input, &tape.mlp_input, rows);
-        let out = room(&mut tape.mlp_add, rows * self.hidden);
+        let out = tape.mlp_add.room(rows * self.hidden);
         let run = MlpRun { taps: self.taps, layer: self.layer, expert: None, spec: &self.spec.mlp };
         match &self.weights.mlp {
             FeedForward::Dense(mlp) => run.forward(group, mlp, input, out, &mut tape.mlp),

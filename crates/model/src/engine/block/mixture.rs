@@ -2,8 +2,8 @@
 
 use super::backward::Gradients;
 use super::mlp::{MlpGradients, MlpPast, MlpRun, MlpTape};
-use super::{copy, room};
 use crate::architecture::{Experts, Mlp};
+use crate::engine::buffer::Buffer;
 use crate::engine::ops::{linear, linear_backward, weight_gradient};
 use crate::engine::tap::{Rows, Tap};
 use crate::engine::taps::{Group, Site};
@@ -13,9 +13,9 @@ use crate::engine::weights::MixtureWeights;
 #[derive(Default)]
 pub(super) struct Tape {
     /// `[R, E]`: logits, then weights, 0 where not chosen.
-    routing: Vec<f32>,
+    routing: Buffer,
     /// `[R, E]`: the softmax over all experts. Kept only.
-    probabilities: Vec<f32>,
+    probabilities: Buffer,
     /// One per expert that has tokens where they are kept; else the first serves all.
     experts: Vec<ExpertTape>,
 }
@@ -29,10 +29,10 @@ struct ExpertTape {
     /// Whose rows they are, gathered.
     group: Group,
     /// `[r, D]`.
-    input: Vec<f32>,
+    input: Buffer,
     mlp: MlpTape,
     /// `[r, D]`: what it makes of them.
-    output: Vec<f32>,
+    output: Buffer,
 }
 
 /// `out = sum over the chosen experts e of weight_e * mlp_e(x)`; x and out `[R, D]`.
@@ -48,11 +48,11 @@ pub(super) fn forward(
     let Some(spec) = &run.spec.experts else { return };
     let (rows, hidden) = (group.rows(), input.cols());
     let Tape { routing, probabilities, experts } = tape;
-    let routing = room(routing, rows * spec.count);
+    let routing = routing.room(rows * spec.count);
     linear(input, &weights.router, None, routing);
     routing.chunks_exact_mut(spec.count).for_each(softmax);
     if keeps {
-        copy(probabilities, routing);
+        probabilities.copy(routing);
     }
     routing.chunks_exact_mut(spec.count).for_each(|row| choose(row, spec));
     let site = Site { tap: Tap::Routing, layer: run.layer, expert: None, bias: None };
@@ -71,11 +71,11 @@ pub(super) fn forward(
         let own = &mut experts[used];
         used += usize::from(keeps);
         own.group = subgroup(group, &chosen);
-        let gathered = room(&mut own.input, chosen.len() * hidden);
+        let gathered = own.input.room(chosen.len() * hidden);
         for (to, &t) in gathered.chunks_exact_mut(hidden).zip(&chosen) {
             to.copy_from_slice(input.row(t));
         }
-        let result = room(&mut own.output, chosen.len() * hidden);
+        let result = own.output.room(chosen.len() * hidden);
         let run = MlpRun { expert: u32::try_from(expert).ok(), ..*run };
         run.forward(&own.group, weights, Rows::dense(gathered, hidden), result, &mut own.mlp);
         for (from, &t) in result.chunks_exact(hidden).zip(&chosen) {
@@ -92,10 +92,10 @@ pub(super) fn forward(
 pub(super) struct MixtureGradients {
     mlp: MlpGradients,
     /// `[K r, D]`: of one expert's output, then of its input.
-    output: Vec<f32>,
-    input: Vec<f32>,
+    output: Buffer,
+    input: Buffer,
     /// `[K R, E]`: of the weights, then of the router's logits.
-    routing: Vec<f32>,
+    routing: Buffer,
 }
 
 /// From `g`, dL/d(output), to `d_input`, dL/dx; both `[K R, D]`. Returns dL/d(router) per objective, `[E, D]` each, where
@@ -111,12 +111,12 @@ pub(super) fn backward(
     let Some(experts) = &spec.experts else { return Vec::new() };
     let (rows, hidden, count, objectives) = (input.len(), input.cols(), experts.count, gradients.objectives);
     let MixtureGradients { mlp, output, input: d_gathered, routing: d_routing } = own;
-    let d_routing = room(d_routing, objectives * rows * count);
+    let d_routing = d_routing.room(objectives * rows * count);
     d_routing.fill(0.0);
     d_input.fill(0.0);
     for past in tape.experts.iter().filter(|e| !e.chosen.is_empty()) {
         let chosen = past.chosen.len();
-        let d_output = room(output, objectives * chosen * hidden);
+        let d_output = output.room(objectives * chosen * hidden);
         for (row, d_output) in d_output.chunks_exact_mut(hidden).enumerate() {
             let (objective, t) = (row / chosen, past.chosen[row % chosen]);
             let g = &g[(objective * rows + t) * hidden..][..hidden];
@@ -126,7 +126,7 @@ pub(super) fn backward(
             let weight = tape.routing[t * count + past.expert];
             d_output.iter_mut().zip(g).for_each(|(d, g)| *d = weight * g);
         }
-        let d_gathered = room(d_gathered, objectives * chosen * hidden);
+        let d_gathered = d_gathered.room(objectives * chosen * hidden);
         let run = MlpPast {
             layer,
             expert: u32::try_from(past.expert).ok(),

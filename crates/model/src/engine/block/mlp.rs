@@ -1,8 +1,8 @@
 //! An MLP, or one expert, on rows, forward and backward.
 
 use super::backward::Gradients;
-use super::{copy, room};
 use crate::architecture::Mlp;
+use crate::engine::buffer::Buffer;
 use crate::engine::gradient::Span;
 use crate::engine::ops::{activate, activate_backward, gate, gate_backward, linear_backward};
 use crate::engine::tap::{Port, Rows, Tap};
@@ -13,9 +13,9 @@ use crate::engine::weights::MlpWeights;
 #[derive(Default)]
 pub(crate) struct MlpTape {
     /// `[R, 2 F]`, or `[R, F]` without a gate: outputs of up and gate.
-    pub(super) up_gate: Vec<f32>,
+    pub(super) up_gate: Buffer,
     /// `[R, F]`.
-    pub(super) activated: Vec<f32>,
+    pub(super) activated: Buffer,
 }
 
 /// An MLP, or one expert, on its way forward.
@@ -38,9 +38,9 @@ impl MlpRun<'_> {
     ) {
         let (rows, width) = (group.rows(), weights.down.inputs);
         self.taps.hand_out(self.site(Tap::Input(Port::Mlp)), group, input, None);
-        let up_gate = room(&mut tape.up_gate, rows * weights.up_gate.outputs);
+        let up_gate = tape.up_gate.room(rows * weights.up_gate.outputs);
         super::forward::joined(self.taps, self.layer, self.expert, group, &weights.up_gate, input, up_gate);
-        let activated = room(&mut tape.activated, rows * width);
+        let activated = tape.activated.room(rows * width);
         if self.spec.gated {
             gate(up_gate, self.spec.activation, width, activated);
         } else {
@@ -74,9 +74,9 @@ pub(super) struct MlpPast<'a> {
 #[derive(Default)]
 pub(super) struct MlpGradients {
     /// `[K R, F]`.
-    activated: Vec<f32>,
+    activated: Buffer,
     /// `[K R, 2 F]`.
-    up_gate: Vec<f32>,
+    up_gate: Buffer,
 }
 
 impl MlpPast<'_> {
@@ -95,11 +95,11 @@ impl MlpPast<'_> {
         let place = (self.layer, self.expert, self.spans);
         let activated = Rows::dense(&self.tape.activated[..rows * width], width);
         gradients.hand_out(place, &self.weights.down, activated, self.output, g);
-        let d_activated = room(&mut own.activated, stacked * width);
+        let d_activated = own.activated.room(stacked * width);
         linear_backward(Rows::dense(g, self.weights.down.outputs), &self.weights.down.values, false, d_activated);
 
         let up_gate = &self.tape.up_gate[..rows * joined];
-        let d_up_gate = room(&mut own.up_gate, stacked * joined);
+        let d_up_gate = own.up_gate.room(stacked * joined);
         let objectives = d_activated.chunks_exact(rows * width).zip(d_up_gate.chunks_exact_mut(rows * joined));
         for (d_activated, d_up_gate) in objectives {
             if self.spec.gated {
@@ -114,8 +114,8 @@ impl MlpPast<'_> {
 }
 
 /// Keeps `values` in `buffer` where the way back needs them.
-pub(super) fn keep(keeps: bool, buffer: &mut Vec<f32>, values: &[f32]) {
+pub(super) fn keep(keeps: bool, buffer: &mut Buffer, values: &[f32]) {
     if keeps {
-        copy(buffer, values);
+        buffer.copy(values);
     }
 }

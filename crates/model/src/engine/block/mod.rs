@@ -10,6 +10,7 @@ use std::collections::HashMap;
 pub(crate) use backward::{BlockGradients, Gradients, hand_out_norm};
 pub(crate) use mlp::MlpTape;
 
+use super::buffer::Buffer;
 use super::ops::{Columns, Heads, NormWeights, RotaryTable, normalise_heads};
 use super::taps::Taps;
 use super::weights::BlockWeights;
@@ -35,29 +36,29 @@ pub(crate) struct Tape {
     /// Whether the block is to run backward from here: then nothing is overwritten that the way back needs.
     keeps: bool,
     /// `[R, D]`: the residual before the block, for the way back and for those who compare.
-    before: Vec<f32>,
+    before: Buffer,
     /// `[R, D]`: what attention reads.
-    input: Vec<f32>,
+    input: Buffer,
     /// `[R, (H + 2 K) C]`: outputs of q, k and v. Kept only.
-    projected: Vec<f32>,
+    projected: Buffer,
     /// `[R, (H + 2 K) C]`: the same after norms, clamp and rotation.
-    qkv: Vec<f32>,
+    qkv: Buffer,
     /// `[R, H C]`.
-    context: Vec<f32>,
+    context: Buffer,
     /// `[R, D]`: output of o. Kept only, where it is not what is added.
-    attention_out: Vec<f32>,
+    attention_out: Buffer,
     /// `[R, D]`: what attention adds.
-    attention_add: Vec<f32>,
+    attention_add: Buffer,
     /// `[R, D]`: the residual between attention and MLP. Kept only, where the MLP reads it.
-    between: Vec<f32>,
+    between: Buffer,
     /// `[R, D]`: what the MLP reads, where it is not what attention reads.
-    mlp_input: Vec<f32>,
+    mlp_input: Buffer,
     mlp: MlpTape,
     mixture: mixture::Tape,
     /// `[R, D]`: output of down, or of the mixture. Kept only, where it is not what is added.
-    mlp_out: Vec<f32>,
+    mlp_out: Buffer,
     /// `[R, D]`: what the MLP adds.
-    mlp_add: Vec<f32>,
+    mlp_add: Buffer,
 }
 
 impl Tape {
@@ -65,19 +66,6 @@ impl Tape {
     pub(crate) fn kept() -> Self {
         Self { keeps: true, ..Self::default() }
     }
-}
-
-/// The first `len` values of a buffer that grows when it must.
-pub(super) fn room(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
-    if buffer.len() < len {
-        buffer.resize(len, 0.0);
-    }
-    &mut buffer[..len]
-}
-
-/// Overwrites the beginning of a buffer that grows when it must.
-fn copy(buffer: &mut Vec<f32>, values: &[f32]) {
-    room(buffer, values.len()).copy_from_slice(values);
 }
 
 impl Block<'_> {
