@@ -12,7 +12,7 @@ use tomo_model::engine::{
 use tomo_model::{Model, OpenOptions};
 
 use crate::parity::{Reference, cases};
-use crate::source::{TestSource, fixtures, read_safetensors};
+use crate::source::{Tensors, TestSource, fixtures, read_safetensors};
 
 /// `||difference|| / ||tensor||`; 1e-4 is what is asked for.
 const NORM: f64 = 1e-5;
@@ -440,4 +440,63 @@ fn central_differences_along_a_gradient_are_its_length() {
         let slope = (loss(step) - loss(-step)) / (2.0 * step);
         assert!((slope / length - 1.0).abs() < 2e-3, "{case}: {tensor}: {slope} for {length}");
     }
+}
+
+/// Changes that leave the function alone leave gradients of untouched outputs alone, and `sum_t g_t . y_t` of every cell.
+#[test]
+fn gradients_see_the_function_and_not_how_it_is_written() {
+    let folder = fixtures().join("parity/llama_llama3");
+    let sequences = Reference::read(&folder).sequences;
+    let config: serde_json::Value = serde_json::from_slice(&fs::read(folder.join("config.json")).unwrap()).unwrap();
+    let recorded = |change: &dyn Fn(&mut Tensors)| {
+        let mut tensors = read_safetensors(&folder.join("model.safetensors"));
+        change(&mut tensors);
+        let source = TestSource::new(tensors, tomo_checkpoint::Config::HuggingFace(config.clone()));
+        let mut recorder = Recorder::default();
+        run(&engine(source.open().unwrap(), |_| ()), &sequences, &[Objective::text()], &mut recorder);
+        recorder
+    };
+    let original = recorded(&|_| ());
+
+    // The gain of the norm before attention, moved into q, k and v.
+    let folded = recorded(&|tensors| {
+        let (_, gain) = tensors.get_mut("model.layers.0.input_layernorm.weight").unwrap();
+        let moved = std::mem::replace(gain, vec![1.0; gain.len()]);
+        for cell in ["q", "k", "v"] {
+            let (_, weights) = tensors.get_mut(&format!("model.layers.0.self_attn.{cell}_proj.weight")).unwrap();
+            weights.chunks_exact_mut(moved.len()).for_each(|row| row.iter_mut().zip(&moved).for_each(|(w, g)| *w *= g));
+        }
+    });
+    // Each neuron of the MLP times two and a half going in, divided by it going out.
+    let scaled = recorded(&|tensors| {
+        let scale = |at: usize| 2.5_f32.powi(at as i32 % 3 - 1);
+        let (shape, up) = tensors.get_mut("model.layers.1.mlp.up_proj.weight").unwrap();
+        let (rows, cols) = (shape[0] as usize, shape[1] as usize);
+        up.chunks_exact_mut(cols).enumerate().for_each(|(at, row)| row.iter_mut().for_each(|w| *w *= scale(at)));
+        if let Some((_, bias)) = tensors.get_mut("model.layers.1.mlp.up_proj.bias") {
+            bias.iter_mut().enumerate().for_each(|(at, b)| *b *= scale(at));
+        }
+        let (_, down) = tensors.get_mut("model.layers.1.mlp.down_proj.weight").unwrap();
+        down.chunks_exact_mut(rows).for_each(|row| row.iter_mut().enumerate().for_each(|(at, w)| *w /= scale(at)));
+    });
+    for (what, changed, touched) in [("gain", &folded, ""), ("neurons", &scaled, "L1.mlp.up")] {
+        let mut compared = 0;
+        for (name, g) in original.tensors.iter().filter(|(name, _)| name.contains(".grad.")) {
+            if !touched.is_empty() && name.contains(touched) {
+                assert!(distance(&changed.tensors[name], 1.0, &wide(g)) > 0.1, "{what}: {name} is as it was");
+                continue;
+            }
+            let off = distance(&changed.tensors[name], 1.0, &wide(g));
+            assert!(off < NORM, "{what}: {name}: {off:e}");
+            compared += 1;
+        }
+        assert!(compared >= 26, "{compared}");
+        for ((cell, was, _, size), (_, is, ..)) in original.products.iter().zip(&changed.products) {
+            assert!((was - is).abs() <= NORM * size, "{what}: {cell}: {was} {is}");
+        }
+    }
+}
+
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|x| f64::from(*x)).collect()
 }
