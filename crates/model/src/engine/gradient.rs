@@ -170,7 +170,8 @@ pub trait GradientObserver: Send {
     /// Goes on from what [`GradientObserver::save`] gave to an observer made alike.
     ///
     /// # Errors
-    /// What was saved cannot be read; the pass then begins anew.
+    /// What was saved cannot be read, and nothing of it was taken: the pass begins anew, or ends where another observer has
+    /// gone on already.
     fn restore(&mut self, saved: &[u8]) -> Result<(), EngineError> {
         let _ = saved;
         Ok(())

@@ -124,9 +124,17 @@ impl Reverse<'_> {
     fn run(&mut self, observers: &mut [&mut dyn GradientObserver]) -> Result<ReverseOutcome, EngineError> {
         let cancelled = ReverseOutcome { losses: Vec::new(), completed: false };
         let layers = self.engine.architecture.layers.len();
-        let state = self.resume.and_then(Resume::load).filter(|state| self.takes(state, observers));
-        let mut state = match state {
-            Some(state) if matches!(state.at, At::Backward(_)) => state,
+        let left = match self.resume.and_then(Resume::load) {
+            Some(state) if self.takes(&state, observers)? => Some(state),
+            _ => None,
+        };
+        let mut state = match left {
+            Some(state @ State { at: At::Backward(above), .. }) => {
+                for _ in 0..self.groups.len() * (2 * layers + 1 - above) {
+                    self.progress.step(u32::try_from(above).unwrap_or(u32::MAX));
+                }
+                state
+            }
             earlier => {
                 let first = match earlier {
                     Some(State { at: At::Forward(layer), .. }) => layer,
@@ -145,15 +153,29 @@ impl Reverse<'_> {
         Ok(ReverseOutcome { losses: state.losses, completed: true })
     }
 
-    /// Whether what an earlier pass left fits this one, and its observers take what they saved.
-    fn takes(&self, state: &State, observers: &mut [&mut dyn GradientObserver]) -> bool {
-        let At::Backward(layer) = state.at else { return true };
+    /// Whether what an earlier pass left fits this one, and its observers took what they saved.
+    fn takes(&self, state: &State, observers: &mut [&mut dyn GradientObserver]) -> Result<bool, EngineError> {
+        let layer = match state.at {
+            At::Forward(layer) => return Ok(layer <= self.engine.architecture.layers.len()),
+            At::Backward(layer) => layer,
+        };
         let width = self.objectives.len() * self.engine.architecture.hidden;
         let sizes = self.groups.iter().map(|g| g.rows() * width);
-        layer <= self.engine.architecture.layers.len()
+        let fits = layer <= self.engine.architecture.layers.len()
             && state.stream.iter().map(Vec::len).eq(sizes)
-            && state.observers.len() == observers.len()
-            && observers.iter_mut().zip(&state.observers).all(|(o, saved)| o.restore(saved).is_ok())
+            && state.observers.len() == observers.len();
+        if !fits {
+            return Ok(false);
+        }
+        for (at, (observer, saved)) in observers.iter_mut().zip(&state.observers).enumerate() {
+            match observer.restore(saved) {
+                Ok(()) => {}
+                Err(_) if at == 0 => return Ok(false),
+                // Those before it have taken theirs and cannot begin anew.
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
     }
 
     fn rows(&self) -> usize {

@@ -348,6 +348,46 @@ fn a_pass_that_was_ended_goes_on_to_the_same_bits() {
     }
 }
 
+/// Saves, and takes nothing back.
+struct Forgetful(Recorder);
+
+impl GradientObserver for Forgetful {
+    fn see(&mut self, seen: &CellGradients<'_>) {
+        self.0.see(seen);
+    }
+
+    fn restore(&mut self, _saved: &[u8]) -> Result<(), EngineError> {
+        Err(EngineError::Saved { reason: "forgotten".to_owned() })
+    }
+}
+
+#[test]
+fn an_observer_that_cannot_go_on_begins_anew_or_ends_the_pass() {
+    let folder = fixtures().join("parity/llama_llama3");
+    let sequences = Reference::read(&folder).sequences;
+    let inputs: Vec<Input> = sequences.iter().cloned().map(Input::from).collect();
+    let lengths: Vec<usize> = sequences.iter().map(Vec::len).collect();
+    let engine = engine(open(&folder), |options| options.activations = Activations::Recompute);
+    let plan = engine.plan_reverse(&lengths, 1, 0).unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let resume = Resume { folder: scratch.path().join("pass"), key: "k".to_owned() };
+    let objectives = [Objective::text()];
+    let fresh = || (Recorder { saves: true, ..Recorder::default() }, Forgetful(Recorder::default()));
+    // Both have saved: one block of those that there are has run backward.
+    let layers = engine.architecture().layers.len();
+    let (mut first, mut second) = fresh();
+    let until = Until(0.into(), layers + 2);
+    engine.reverse(&inputs, &objectives, &mut [&mut first, &mut second], &plan, Some(&resume), &until).unwrap();
+    let (mut first, mut second) = fresh();
+    let ended = engine.reverse(&inputs, &objectives, &mut [&mut first, &mut second], &plan, Some(&resume), &Unwatched);
+    assert!(matches!(ended, Err(EngineError::Saved { .. })));
+    let (mut first, mut second) = fresh();
+    let mut observers: [&mut dyn GradientObserver; 2] = [&mut second, &mut first];
+    let outcome = engine.reverse(&inputs, &objectives, &mut observers, &plan, Some(&resume), &Unwatched).unwrap();
+    assert!(outcome.completed && second.0.layers.is_empty());
+    assert_eq!(first.layers.len(), layers);
+}
+
 #[test]
 fn the_divergence_from_a_changed_model_is_that_of_torch() {
     let mut compared = 0;
