@@ -126,26 +126,20 @@ impl HeadRun<'_> {
     }
 
     /// Adds the gradient of the sum of an objective over `hidden`, `[N, D]`, to that of the head's weights, `[V, D]`, and of
-    /// its bias, `[V]`. For those who train; a draw is repeated with the labels that [`HeadRun::backward`] gave.
+    /// its bias, `[V]`. For those who train. `labels`, one per row, are those that were given or that
+    /// [`HeadRun::backward`] drew; a divergence has none and is from `reference`, `[N, D]`.
     pub(crate) fn weight_gradient(
         &self,
         hidden: &[f32],
-        target: Targets<'_>,
+        (labels, reference): (&[u32], Option<&[f32]>),
         weights: &mut [f32],
         mut bias: Option<&mut [f32]>,
     ) -> Result<(), EngineError> {
         let sums = self.log_sums(hidden)?;
-        let (drawn, sums_of);
-        let against = match target {
-            Targets::Labels(labels) => Against::Labels(labels),
-            Targets::Drawn(_) => {
-                drawn = self.backward(hidden, &[target])?.labels.swap_remove(0);
-                Against::Labels(&drawn)
-            }
-            Targets::Divergence(reference) => {
-                sums_of = self.log_sums(reference)?;
-                Against::Reference(reference, &sums_of)
-            }
+        let sums_of = reference.map(|reference| self.log_sums(reference)).transpose()?;
+        let against = match (reference, &sums_of) {
+            (Some(reference), Some(sums)) => Against::Reference(reference, sums),
+            _ => Against::Labels(labels),
         };
         self.tiles(|first, head| {
             let last = first + head.weights.len() / self.hidden;

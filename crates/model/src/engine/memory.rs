@@ -52,7 +52,7 @@ pub struct ReversePlan {
     pub bytes: u64,
     /// Of these, decoded weights.
     pub weight_bytes: u64,
-    /// Bytes of the scratch file, or of a pass that can be resumed.
+    /// Bytes of the scratch file; 0 where the inputs are in memory.
     pub disk_bytes: u64,
     /// Bytes of the checkpoint that are read.
     pub read_bytes: u64,
@@ -230,7 +230,7 @@ impl ReverseParts {
     }
 
     /// The first of these that fits: everything kept; what blocks make forward made again; weights streamed; inputs of blocks
-    /// on disk. `on_disk`: the inputs go there in any case.
+    /// on disk.
     pub(crate) fn plan(
         &self,
         budget: u64,
@@ -254,7 +254,7 @@ impl ReverseParts {
                 false => (2 * self.pass.largest).max(self.pass.tile),
             };
             let activations = if keeps { self.tapes } else { self.tape };
-            let inputs = if on_disk { 4 * self.pass.per_token } else { self.inputs };
+            let inputs = if on_disk { 0 } else { self.inputs };
             let bytes = weights + self.pass.mapped + activations + inputs + self.gradients + self.pass.activations();
             least = least.min(bytes);
             if bytes <= budget {

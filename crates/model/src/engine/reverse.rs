@@ -305,7 +305,7 @@ impl Reverse<'_> {
                 );
                 hand_out_norm(final_norm, k, (&weight, &bias), &mut wanted);
             }
-            self.head_parameters(&head, (&normed, &rows), &targets, &mut wanted)?;
+            self.head_parameters(&head, (&normed, &rows), (&targets, &found.labels), &mut wanted)?;
         }
 
         let mut stream: Vec<Vec<f32>> =
@@ -334,11 +334,11 @@ impl Reverse<'_> {
         &self,
         head: &HeadRun<'_>,
         (normed, rows): (&[f32], &[(usize, usize, usize)]),
-        targets: &[Targets<'_>],
+        (targets, labels): (&[Targets<'_>], &[Vec<u32>]),
         wanted: &mut Gradients<'_, '_>,
     ) -> Result<(), EngineError> {
         let Architecture { hidden, vocab, head: spec, .. } = &self.engine.architecture;
-        for (k, (objective, target)) in self.objectives.iter().zip(targets).enumerate() {
+        for (k, ((objective, target), labels)) in self.objectives.iter().zip(targets).zip(labels).enumerate() {
             let own = |(at, (_, sequence, position)): (usize, &(usize, usize, usize))| {
                 sums(objective, *sequence, *position).then_some(at)
             };
@@ -346,16 +346,17 @@ impl Reverse<'_> {
             let gather = |values: &[f32]| -> Vec<f32> {
                 own.iter().flat_map(|at| &values[at * hidden..(at + 1) * hidden]).copied().collect()
             };
-            let chosen = match target {
-                Targets::Labels(labels) => OwnedTargets::Labels(own.iter().map(|at| labels[*at]).collect()),
-                Targets::Drawn(uniforms) => OwnedTargets::Drawn(own.iter().map(|at| uniforms[*at]).collect()),
-                Targets::Divergence(reference) => OwnedTargets::Divergence(gather(reference)),
+            let labels: Vec<u32> = own.iter().filter_map(|at| labels.get(*at)).copied().collect();
+            let reference = match target {
+                Targets::Divergence(reference) => Some(gather(reference)),
+                Targets::Labels(_) | Targets::Drawn(_) => None,
             };
             let mut weights = vec![0.0; vocab * hidden];
             let mut bias = vec![0.0; spec.bias.as_ref().map_or(0, |_| *vocab)];
             let into_bias = spec.bias.as_ref().map(|_| bias.as_mut_slice());
             let values = gather(normed);
-            self.engine.pool.install(|| head.weight_gradient(&values, chosen.as_targets(), &mut weights, into_bias))?;
+            let held = (labels.as_slice(), reference.as_deref());
+            self.engine.pool.install(|| head.weight_gradient(&values, held, &mut weights, into_bias))?;
             wanted.parameter(&spec.tensor, k, &weights);
             if let Some(name) = &spec.bias {
                 wanted.parameter(name, k, &bias);
