@@ -74,6 +74,11 @@ pub(crate) struct CellShape {
 }
 
 impl CellShape {
+    /// Of every cell of a model.
+    pub(crate) fn of(model: &Model) -> Vec<Self> {
+        model.cells().iter().map(|cell| Self { id: cell.id, rows: cell.out_features, cols: cell.in_features }).collect()
+    }
+
     pub(crate) fn site(&self) -> Site {
         (Port::of(self.id.component), self.id.expert)
     }
@@ -83,9 +88,7 @@ impl Activations {
     /// Ready to watch a pass of `model` over sequences of these lengths, numbered in this order.
     pub fn new(model: &Model, selected: &[Selected], options: &Options, sequence_lengths: &[usize]) -> Self {
         let selected: Vec<Selected> = selected.iter().filter(|s| s.reads_activations()).copied().collect();
-        let shape =
-            |cell: &tomo_model::CellSource| CellShape { id: cell.id, rows: cell.out_features, cols: cell.in_features };
-        let cells: Vec<CellShape> = model.cells().iter().map(shape).collect();
+        let cells = CellShape::of(model);
         let count = model.grid().layers as usize;
         let (mut sites, mut experts) = (BTreeMap::new(), vec![0; count]);
         for (at, cell) in cells.iter().enumerate() {

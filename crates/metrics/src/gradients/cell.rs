@@ -51,7 +51,7 @@ pub(crate) struct Running {
 }
 
 /// What is left of a cell. Per sequence where nothing else is said.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, serde::Serialize, serde::Deserialize, Default)]
 pub(crate) struct Done {
     /// Without tokens, which are the same for all cells.
     pub(crate) sums: Vec<GradientSums>,

@@ -13,7 +13,7 @@ impl Gradients {
     /// Bytes that are kept at the peak of a pass: of the layer that runs, what is left of those before, and what a cell takes
     /// while it is looked at. An upper estimate for dense layers; of mixtures every expert counts as seen by every sequence.
     pub fn memory_bytes(&self) -> u64 {
-        let mut layers = vec![0_u64; self.layers_done.len()];
+        let mut layers = vec![0_u64; self.finished.layers.len()];
         for cell in &self.cells {
             if let Some(bytes) = layers.get_mut(cell.id.layer as usize) {
                 *bytes += self.plan.running_bytes(cell);

@@ -27,10 +27,11 @@ use tomo_model::engine::{CellGradients, EngineError, GradientObserver, Loss, Obj
 pub use path::IntegratedGradients;
 pub use sums::{GradientSums, WholeGradient};
 
-use cell::{Done, Plan, Running, Workspace};
+use cell::{Plan, Running, Workspace};
 use demand::Demand;
 use output_error::Numbers;
 use scores::Ended;
+use state::Finished;
 
 use crate::activations::CellShape;
 use crate::predicted::{Draws, DrawsError};
@@ -50,9 +51,7 @@ pub struct Gradients {
     bootstrap: Bootstrap,
     cells: Vec<CellShape>,
     running: BTreeMap<usize, Running>,
-    /// Parallel to the cells.
-    done: Vec<Option<Done>>,
-    layers_done: Vec<bool>,
+    finished: Finished,
     workspace: Workspace,
 }
 
@@ -70,7 +69,7 @@ impl Gradients {
             sequences: lengths.len(),
         };
         let scored = lengths.iter().enumerate().map(|(at, length)| text.count(at, *length)).collect();
-        let cells = shapes(model);
+        let cells = CellShape::of(model);
         Self {
             plan: Plan {
                 demand,
@@ -85,8 +84,7 @@ impl Gradients {
             text: text.clone(),
             bootstrap: Bootstrap::new(lengths.len(), options.resamples, options.seed),
             running: BTreeMap::new(),
-            done: cells.iter().map(|_| None).collect(),
-            layers_done: vec![false; model.grid().layers as usize],
+            finished: Finished::new(model),
             cells,
             workspace: Workspace::default(),
         }
@@ -131,8 +129,8 @@ impl Gradients {
             plan: &self.plan,
             bootstrap: &self.bootstrap,
             cells: &self.cells,
-            done: &self.done,
-            layers_done: &self.layers_done,
+            done: &self.finished.cells,
+            layers_done: &self.finished.layers,
         }
     }
 
@@ -142,13 +140,6 @@ impl Gradients {
         let Plan { numbers, lengths, scored, group, seed, leaves_out, .. } = &self.plan;
         format!("{ids:?} {numbers:?} {lengths:?} {scored:?} {group} {seed} {leaves_out}")
     }
-}
-
-/// The cells of a model.
-fn shapes(model: &Model) -> Vec<CellShape> {
-    let shape =
-        |cell: &tomo_model::CellSource| CellShape { id: cell.id, rows: cell.out_features, cols: cell.in_features };
-    model.cells().iter().map(shape).collect()
 }
 
 impl GradientObserver for Gradients {
@@ -163,22 +154,16 @@ impl GradientObserver for Gradients {
     }
 
     fn layer_done(&mut self, layer: u32) {
-        for (cell, running) in std::mem::take(&mut self.running) {
-            self.done[cell] = Some(running.finish(&self.plan));
-        }
-        if let Some(done) = self.layers_done.get_mut(layer as usize) {
-            *done = true;
-        }
+        let running = std::mem::take(&mut self.running).into_iter();
+        self.finished.layer(layer, running.map(|(cell, running)| (cell, running.finish(&self.plan))));
     }
 
     fn save(&self) -> Vec<u8> {
-        state::save(&self.about(), &self.done, &self.layers_done)
+        self.finished.save(&self.about())
     }
 
     fn restore(&mut self, saved: &[u8]) -> Result<(), EngineError> {
-        let (done, layers) = state::restore(saved, &self.about(), self.cells.len(), self.layers_done.len())
-            .map_err(|reason| EngineError::Saved { reason })?;
-        (self.done, self.layers_done) = (done, layers);
+        self.finished.restore(saved, &self.about())?;
         self.running.clear();
         Ok(())
     }

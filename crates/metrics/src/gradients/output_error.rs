@@ -15,7 +15,7 @@ pub(crate) const TILE_ROWS: usize = 512;
 const BLOCK: usize = 8;
 
 /// One format on one cell, by sequence.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, serde::Serialize, serde::Deserialize, Default)]
 pub(crate) struct FormatSums {
     /// `sum_t sum_k g_tk^2 dy_tk^2` with the gradients of the text, `[sequences]`.
     pub(crate) squares: Vec<f64>,

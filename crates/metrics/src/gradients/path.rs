@@ -10,8 +10,8 @@ use tomo_model::engine::{Blend, CellGradients, EngineError, GradientObserver, In
 use super::cell::Done;
 use super::exchange::Exchange;
 use super::scores::{UNFINISHED, has_partner};
+use super::state::Finished;
 use super::sums::GradientSums;
-use super::{shapes, state};
 use crate::activations::{CellShape, with_interval};
 use crate::{GradientFormula, Kind, Options, Selected};
 
@@ -29,9 +29,8 @@ pub struct IntegratedGradients {
     bootstrap: Bootstrap,
     cells: Vec<CellShape>,
     running: BTreeMap<usize, Walking>,
-    /// Parallel to the cells: [`GradientSums::resample`] of each sequence.
-    done: Vec<Option<Done>>,
-    layers_done: Vec<bool>,
+    /// Of the sums it is [`GradientSums::resample`] that is known.
+    finished: Finished,
 }
 
 /// One cell while its layer runs.
@@ -47,7 +46,7 @@ impl IntegratedGradients {
     /// Ready to watch; `steps` of the options is the number of points on the way, its end included.
     pub fn new(model: &Model, selected: &[Selected], options: &Options, lengths: &[usize], text: &Objective) -> Self {
         let is_path = |s: &&Selected| matches!(s.metric.kind, Kind::Gradients { formula: GradientFormula::Path });
-        let cells = shapes(model);
+        let cells = CellShape::of(model);
         Self {
             selected: selected.iter().find(is_path).copied(),
             steps: options.steps.max(1),
@@ -57,8 +56,7 @@ impl IntegratedGradients {
             text: text.clone(),
             bootstrap: Bootstrap::new(lengths.len(), options.resamples, options.seed),
             running: BTreeMap::new(),
-            done: cells.iter().map(|_| None).collect(),
-            layers_done: vec![false; model.grid().layers as usize],
+            finished: Finished::new(model),
             cells,
         }
     }
@@ -94,7 +92,7 @@ impl IntegratedGradients {
     pub fn memory_bytes(&self) -> u64 {
         let longest = self.lengths.iter().copied().max().unwrap_or(0) as u64;
         let first = self.lengths.first().copied().unwrap_or(0) as u64;
-        let mut layers = vec![0_u64; self.layers_done.len()];
+        let mut layers = vec![0_u64; self.finished.layers.len()];
         for cell in self.cells.iter().filter(|cell| cell.id.expert.is_none()) {
             if let Some(bytes) = layers.get_mut(cell.id.layer as usize) {
                 // Gradients under way and of the sequence before, outputs of the first.
@@ -116,7 +114,7 @@ impl IntegratedGradients {
         if let Err((status, reason)) = has_partner(id, self.lengths.len()) {
             return Score::missing(status, reason);
         }
-        let (Some(true), Some(done)) = (self.layers_done.get(id.layer as usize), &self.done[at]) else {
+        let (Some(true), Some(done)) = (self.finished.layers.get(id.layer as usize), &self.finished.cells[at]) else {
             return Score::missing(Status::NotMeasured, UNFINISHED);
         };
         let sums: Vec<f64> = done.sums.iter().map(|sums| sums.resample).collect();
@@ -163,22 +161,17 @@ impl GradientObserver for IntegratedGradients {
     }
 
     fn layer_done(&mut self, layer: u32) {
-        for (cell, walking) in std::mem::take(&mut self.running) {
-            self.done[cell] = Some(Done { sums: walking.sums, ..Done::default() });
-        }
-        if let Some(done) = self.layers_done.get_mut(layer as usize) {
-            *done = true;
-        }
+        let running = std::mem::take(&mut self.running).into_iter();
+        let done = |(cell, walking): (usize, Walking)| (cell, Done { sums: walking.sums, ..Done::default() });
+        self.finished.layer(layer, running.map(done));
     }
 
     fn save(&self) -> Vec<u8> {
-        state::save(&self.about(), &self.done, &self.layers_done)
+        self.finished.save(&self.about())
     }
 
     fn restore(&mut self, saved: &[u8]) -> Result<(), EngineError> {
-        let (done, layers) = state::restore(saved, &self.about(), self.cells.len(), self.layers_done.len())
-            .map_err(|reason| EngineError::Saved { reason })?;
-        (self.done, self.layers_done) = (done, layers);
+        self.finished.restore(saved, &self.about())?;
         self.running.clear();
         Ok(())
     }

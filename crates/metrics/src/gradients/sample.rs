@@ -28,7 +28,7 @@ pub(crate) struct Sample {
 }
 
 /// A norm that is left when a sequence is left out, over the norm of everything.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct LeftOut {
     /// Of `sum |w G|`.
     pub(crate) taylor: f64,

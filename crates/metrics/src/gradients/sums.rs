@@ -2,7 +2,7 @@
 
 /// Sums over the sequences of a text (or of a resample of it). Gradients in them are those of the *sum* of the losses of a
 /// sequence's scored tokens, in nats; `g_t` is the gradient to a cell's output `y_t`.
-#[derive(Clone, Copy, PartialEq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Debug, serde::Serialize, serde::Deserialize, Default)]
 pub struct GradientSums {
     /// Scored tokens N; a sum over them divided by this is the gradient of L.
     pub tokens: f64,
