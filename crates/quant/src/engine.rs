@@ -1,6 +1,7 @@
-use crate::dispatch::{Dispatch, Kernel, run};
+use tomo_blocks::dispatch::{Dispatch, Kernel, run};
+
 use crate::lanes::{LANES, abs_max};
-use crate::matrix::Matrix;
+use crate::matrix::{Matrix, ShapeError};
 
 /// How a format rounds. `scale` sees one block at a time, `round` one weight at a time; both are `#[inline(always)]`
 /// and free of branches per element, so that they vectorise.
@@ -199,7 +200,7 @@ impl Kernel for Weight2Kernel<'_> {
 /// Adds `(w - q)^2` to the lane of each place. The difference is taken in f32, where it is exact for what is rounded to
 /// nearest: q is 0 or within a factor of two of w (Sterbenz).
 #[inline(always)]
-fn add_squares(sums: &mut [f64; LANES], weights: &[f32], rounded: &[f32]) {
+pub(crate) fn add_squares(sums: &mut [f64; LANES], weights: &[f32], rounded: &[f32]) {
     let (weights, weights_tail) = weights.as_chunks::<LANES>();
     let (rounded, rounded_tail) = rounded.as_chunks::<LANES>();
     let mut lanes = *sums;
@@ -241,7 +242,7 @@ pub(crate) fn weight2(matrix: &Matrix<'_>, dispatch: Dispatch) -> f64 {
     run(dispatch, Weight2Kernel { matrix: *matrix })
 }
 
-/// A codec whose type is forgotten: what a registry entry holds.
+/// A format whose kind is forgotten: what a registry entry holds. Shapes were checked.
 pub(crate) trait Simulate: Sync {
     fn error2(&self, matrix: &Matrix<'_>, dispatch: Dispatch) -> f64;
     /// `sums` has one place per column, to which it adds.
@@ -249,6 +250,10 @@ pub(crate) trait Simulate: Sync {
     /// `out` is as long as the matrix.
     fn roundtrip(&self, matrix: &Matrix<'_>, out: &mut [f32], dispatch: Dispatch);
     fn bits_per_weight(&self, cols: usize, group: usize) -> f64;
+    /// Whether the format has something for rows of so many columns.
+    fn check(&self, _cols: usize) -> Result<(), ShapeError> {
+        Ok(())
+    }
 }
 
 impl<C: Codec> Simulate for C {

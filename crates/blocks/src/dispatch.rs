@@ -19,13 +19,15 @@ impl Dispatch {
 
 /// Work that is compiled once per instruction set. `run` and everything it calls must be `#[inline(always)]`, or it is
 /// compiled without the instructions.
-pub(crate) trait Kernel {
+pub trait Kernel {
+    /// What it gives back.
     type Output;
+    /// Does the work.
     fn run(self) -> Self::Output;
 }
 
 /// Runs a kernel with the instructions allowed.
-pub(crate) fn run<K: Kernel>(dispatch: Dispatch, kernel: K) -> K::Output {
+pub fn run<K: Kernel>(dispatch: Dispatch, kernel: K) -> K::Output {
     match dispatch {
         Dispatch::Best => best(kernel),
         Dispatch::Avx2 => at_most_avx2(kernel),
