@@ -83,7 +83,7 @@ impl BlockType {
     /// [`BlockError::Columns`] when the row does not consist of whole blocks.
     pub fn row_bytes(&self, columns: usize) -> Result<usize, BlockError> {
         if self.fits(columns) {
-            return Ok(columns / self.elements * self.bytes);
+            return Ok((columns / self.elements).saturating_mul(self.bytes));
         }
         let fallback = self.smaller(columns).id;
         Err(BlockError::Columns { id: self.id, columns, elements: self.elements, fallback })
