@@ -13,6 +13,9 @@ pub(crate) trait Codec {
     /// Where a block holds 16-bit floats that large weights overflow, and which bits of them are the exponent.
     const FLOATS: &'static [(usize, u16)];
 
+    /// No weight above this has a place in the type, and sums of a search may overflow above it.
+    const LARGEST: f32;
+
     /// Encodes whole blocks of finite weights; importances are as many as weights, finite and not negative.
     fn encode(row: &[f32], importance: Option<&[f32]>, out: &mut [u8]);
 
@@ -22,6 +25,8 @@ pub(crate) trait Codec {
 
 /// Exponent bits of an f16.
 pub(crate) const F16_EXPONENT: u16 = 0x7c00;
+/// Largest weight that any type with an f16 scale can hold: `q6_k`, 65504 * 128 * 32.
+pub(crate) const LARGEST_SCALED: f32 = 65504.0 * 128.0 * 32.0;
 /// Exponent bits of a bf16.
 pub(crate) const BF16_EXPONENT: u16 = 0x7f80;
 
@@ -41,6 +46,7 @@ pub struct BlockType {
     /// What rows get that do not fill blocks of 256.
     smaller: Option<&'static BlockType>,
     floats: &'static [(usize, u16)],
+    largest: f32,
     encode: fn(Dispatch, &[f32], Option<&[f32]>, &mut [u8]),
     decode: fn(&[u8], &mut [f32]),
 }
@@ -60,6 +66,7 @@ impl BlockType {
             bytes: C::BYTES,
             smaller,
             floats: C::FLOATS,
+            largest: C::LARGEST,
             encode: |dispatch, row, importance, out| {
                 run(dispatch, EncodeKernel { codec: PhantomData::<C>, row, importance, out });
             },
@@ -100,7 +107,8 @@ impl BlockType {
     }
 
     /// Encodes a row as llama-quantize does, with an importance of each column (an imatrix entry divided by its count) or
-    /// without. Types that have no use for importances do not look at them.
+    /// without. Types that have no use for importances do not look at them. A block whose columns all have importance 0
+    /// may become zeros, as it does there.
     ///
     /// On an error `out` holds nothing of use.
     ///
@@ -122,9 +130,7 @@ impl BlockType {
         dispatch: Dispatch,
     ) -> Result<(), BlockError> {
         self.check_bytes(row.len(), out.len())?;
-        if let Some((column, value)) = first_not_finite(row) {
-            return Err(BlockError::Weight { column, value });
-        }
+        self.check_weights(row)?;
         if let Some(importance) = importance {
             check_importance(row.len(), importance)?;
         }
@@ -156,6 +162,21 @@ impl BlockType {
         if found == expected { Ok(()) } else { Err(BlockError::Bytes { id: self.id, columns, expected, found }) }
     }
 
+    fn check_weights(&self, row: &[f32]) -> Result<(), BlockError> {
+        // A maximum over the bits has no exit on the way and so vectorises; those of NaN are above those of infinity.
+        let largest = row.iter().map(|w| w.to_bits() & 0x7fff_ffff).fold(0, u32::max);
+        if largest <= self.largest.to_bits() {
+            return Ok(());
+        }
+        match row.iter().position(|w| !w.is_finite()) {
+            Some(column) => Err(BlockError::Weight { column, value: row[column] }),
+            None => {
+                let column = row.iter().position(|w| w.abs() > self.largest).unwrap_or(0);
+                Err(BlockError::Overflow { id: self.id, column: column / self.elements * self.elements })
+            }
+        }
+    }
+
     fn overflows(&self, block: &[u8]) -> bool {
         self.floats.iter().any(|(at, exponent)| u16::from_le_bytes([block[*at], block[at + 1]]) & exponent == *exponent)
     }
@@ -177,21 +198,14 @@ impl<C: Codec> Kernel for EncodeKernel<'_, '_, C> {
     }
 }
 
-fn first_not_finite(row: &[f32]) -> Option<(usize, f32)> {
-    const INFINITY: u32 = 0x7f80_0000;
-    // A maximum over the bits has no exit on the way and so vectorises.
-    let largest = row.iter().map(|w| w.to_bits() & 0x7fff_ffff).fold(0, u32::max);
-    if largest < INFINITY {
-        return None;
-    }
-    row.iter().copied().enumerate().find(|(_, w)| !w.is_finite())
-}
+/// Above it sums of a search may overflow, and a block become zeros.
+const LARGEST_IMPORTANCE: f32 = 1e15;
 
 fn check_importance(columns: usize, importance: &[f32]) -> Result<(), BlockError> {
     if importance.len() != columns {
         return Err(BlockError::Importances { columns, found: importance.len() });
     }
-    match importance.iter().position(|i| !(i.is_finite() && *i >= 0.0)) {
+    match importance.iter().position(|i| !(0.0..=LARGEST_IMPORTANCE).contains(i)) {
         None => Ok(()),
         Some(column) => Err(BlockError::Importance { column, value: importance[column] }),
     }

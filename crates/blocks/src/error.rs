@@ -35,8 +35,8 @@ pub enum BlockError {
         /// Importances given.
         found: usize,
     },
-    /// An importance is negative or no finite number.
-    #[error("importance of column {column} is {value}, expected a finite number of at least 0")]
+    /// An importance is negative, beyond 1e15 or no number.
+    #[error("importance of column {column} is {value}, expected a number from 0 to 1e15")]
     Importance {
         /// Where.
         column: usize,

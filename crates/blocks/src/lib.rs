@@ -25,7 +25,8 @@
 //!
 //! # What is refused
 //! NaN, infinities, rows that are no whole blocks, and weights so large that a scale overflows: llama-quantize stops at
-//! those too.
+//! those too. Weights beyond 2.7e8 are refused by every type with an f16 scale; ggml's sums overflow from about 1e11 on, and some
+//! types then store zeros and say nothing.
 //!
 //! It knows slices only: no files, no tensors' names, no models.
 

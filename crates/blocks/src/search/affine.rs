@@ -31,12 +31,12 @@ impl AffineFit {
     }
 }
 
-/// Sums over a block of weight * q, * q^2, * q w.
+/// Sums over a block of weight * q, weight * q^2 and weight * q * x.
 #[derive(Clone, Copy)]
 struct Sums {
     q: Lane,
     q2: Lane,
-    qw: Lane,
+    qx: Lane,
 }
 
 impl Affine {
@@ -60,14 +60,13 @@ impl Affine {
         let mut scale = each(|l| 1.0 / inverse[l]);
         let mut q = [[0.0; LANES]; N];
         let mut best = {
-            self.round(x, &inverse, &low, &mut q);
+            self.round(x, weights, &inverse, &low, &mut q);
             self.error(x, weights, &q, &scale, &low)
         };
         for k in 0..=self.steps {
             let reach = self.first + self.step * f32::from(k) + self.highest as f32;
             let tried = each(|l| reach / (high[l] - low[l]));
-            self.round(x, &tried, &low, &mut q);
-            let Sums { q: sum_q, q2: sum_q2, qw: sum_qx } = self.sums(x, weights, &q);
+            let Sums { q: sum_q, q2: sum_q2, qx: sum_qx } = self.round(x, weights, &tried, &low, &mut q);
             let determinant = each(|l| sum_w[l] * sum_q2[l] - sum_q[l] * sum_q[l]);
             let slope = each(|l| (sum_w[l] * sum_qx[l] - sum_x[l] * sum_q[l]) / determinant[l]);
             let start = each(|l| (sum_q2[l] * sum_x[l] - sum_q[l] * sum_qx[l]) / determinant[l]);
@@ -92,21 +91,23 @@ impl Affine {
         }
     }
 
+    /// Rounds to the levels of a scale and adds up what fits the scale to them.
     #[inline(always)]
-    fn round<const N: usize>(&self, x: &[Lane; N], inverse: &Lane, low: &Lane, q: &mut [Lane; N]) {
-        for (q, x) in q.iter_mut().zip(x) {
+    fn round<const N: usize>(
+        &self,
+        x: &[Lane; N],
+        weights: &[Lane; N],
+        inverse: &Lane,
+        low: &Lane,
+        q: &mut [Lane; N],
+    ) -> Sums {
+        let mut sums = Sums { q: [0.0; LANES], q2: [0.0; LANES], qx: [0.0; LANES] };
+        for (q, (x, w)) in q.iter_mut().zip(x.iter().zip(weights)) {
             *q = each(|l| nearest_within(inverse[l] * (x[l] - low[l]), 0, self.highest));
-        }
-    }
-
-    #[inline(always)]
-    fn sums<const N: usize>(&self, x: &[Lane; N], weights: &[Lane; N], q: &[Lane; N]) -> Sums {
-        let mut sums = Sums { q: [0.0; LANES], q2: [0.0; LANES], qw: [0.0; LANES] };
-        for (q, (x, w)) in q.iter().zip(x.iter().zip(weights)) {
             let wq = each(|l| w[l] * q[l]);
             sums.q = each(|l| sums.q[l] + wq[l]);
             sums.q2 = each(|l| sums.q2[l] + wq[l] * q[l]);
-            sums.qw = each(|l| sums.qw[l] + wq[l] * x[l]);
+            sums.qx = each(|l| sums.qx[l] + wq[l] * x[l]);
         }
         sums
     }

@@ -20,6 +20,7 @@ impl Codec for F16 {
     const ELEMENTS: usize = 1;
     const BYTES: usize = 2;
     const FLOATS: &'static [(usize, u16)] = &[(0, F16_EXPONENT)];
+    const LARGEST: f32 = f32::MAX;
 
     #[inline(always)]
     fn encode(row: &[f32], _importance: Option<&[f32]>, out: &mut [u8]) {

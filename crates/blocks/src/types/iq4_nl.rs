@@ -12,7 +12,7 @@
 //! ggml `quantize_iq4_nl`; layout in `ggml-common.h`.
 
 use super::block32::{N, blocks, half_at, half_bytes, nibbles, pack_nibbles};
-use crate::block_type::{Codec, F16_EXPONENT};
+use crate::block_type::{Codec, F16_EXPONENT, LARGEST_SCALED};
 use crate::lanes::{LANES, each, side_by_side, sum_of_squares, weighted};
 use crate::search::{IQ4_LEVELS, fit_to_levels, nearest_level_index};
 
@@ -22,6 +22,7 @@ impl Codec for Iq4Nl {
     const ELEMENTS: usize = N;
     const BYTES: usize = 18;
     const FLOATS: &'static [(usize, u16)] = &[(0, F16_EXPONENT)];
+    const LARGEST: f32 = LARGEST_SCALED;
 
     #[inline(always)]
     fn encode(row: &[f32], importance: Option<&[f32]>, out: &mut [u8]) {

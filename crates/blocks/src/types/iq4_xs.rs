@@ -13,7 +13,7 @@
 
 use super::block32::{blocks, half_at, half_bytes, pack_nibbles};
 use super::block256::{N, variances};
-use crate::block_type::{Codec, F16_EXPONENT};
+use crate::block_type::{Codec, F16_EXPONENT, LARGEST_SCALED};
 use crate::lanes::{LANES, Lane, each, nearest_within, side_by_side, weighted};
 use crate::search::{IQ4_LEVELS, fit_to_levels, nearest_level_index};
 
@@ -28,6 +28,7 @@ impl Codec for Iq4Xs {
     const ELEMENTS: usize = N;
     const BYTES: usize = 136;
     const FLOATS: &'static [(usize, u16)] = &[(0, F16_EXPONENT)];
+    const LARGEST: f32 = LARGEST_SCALED;
 
     #[inline(always)]
     fn encode(row: &[f32], importance: Option<&[f32]>, out: &mut [u8]) {

@@ -24,6 +24,7 @@ impl Codec for MxFp4 {
     const ELEMENTS: usize = N;
     const BYTES: usize = 17;
     const FLOATS: &'static [(usize, u16)] = &[];
+    const LARGEST: f32 = f32::MAX;
 
     #[inline(always)]
     fn encode(row: &[f32], _importance: Option<&[f32]>, out: &mut [u8]) {

@@ -14,7 +14,7 @@
 
 use super::block32::{blocks, half_at};
 use super::block256::{AffineBlock, AffineSuperBlock, N, affine, pack_two_bits};
-use crate::block_type::{Codec, F16_EXPONENT};
+use crate::block_type::{Codec, F16_EXPONENT, LARGEST_SCALED};
 use crate::search::Affine;
 
 pub(crate) struct Q2K;
@@ -31,6 +31,7 @@ impl Codec for Q2K {
     const ELEMENTS: usize = N;
     const BYTES: usize = 84;
     const FLOATS: &'static [(usize, u16)] = &[(80, F16_EXPONENT), (82, F16_EXPONENT)];
+    const LARGEST: f32 = LARGEST_SCALED;
 
     #[inline(always)]
     fn encode(row: &[f32], importance: Option<&[f32]>, out: &mut [u8]) {

@@ -15,7 +15,7 @@
 
 use super::block32::{blocks, half_at};
 use super::block256::{Half, N, linear, pack_two_bits, requantize, variances};
-use crate::block_type::{Codec, F16_EXPONENT};
+use crate::block_type::{Codec, F16_EXPONENT, LARGEST_SCALED};
 use crate::lanes::{LANES, Lane, each, nearest, side_by_side, sum, weighted};
 use crate::search::{refine, symmetric};
 
@@ -25,6 +25,7 @@ impl Codec for Q3K {
     const ELEMENTS: usize = N;
     const BYTES: usize = 110;
     const FLOATS: &'static [(usize, u16)] = &[(108, F16_EXPONENT)];
+    const LARGEST: f32 = LARGEST_SCALED;
 
     #[inline(always)]
     fn encode(row: &[f32], importance: Option<&[f32]>, out: &mut [u8]) {

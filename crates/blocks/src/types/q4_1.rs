@@ -13,7 +13,7 @@
 //! ggml `quantize_q4_1`; layout in `ggml-common.h`.
 
 use super::block32::{N, blocks, encode_affine, half_at, half_bytes, nibbles, pack_nibbles};
-use crate::block_type::{Codec, F16_EXPONENT};
+use crate::block_type::{Codec, F16_EXPONENT, LARGEST_SCALED};
 
 pub(crate) struct Q4_1;
 
@@ -21,6 +21,7 @@ impl Codec for Q4_1 {
     const ELEMENTS: usize = N;
     const BYTES: usize = 20;
     const FLOATS: &'static [(usize, u16)] = &[(0, F16_EXPONENT), (2, F16_EXPONENT)];
+    const LARGEST: f32 = LARGEST_SCALED;
 
     #[inline(always)]
     fn encode(row: &[f32], importance: Option<&[f32]>, out: &mut [u8]) {

@@ -14,7 +14,7 @@
 
 use super::block32::{blocks, half_at};
 use super::block256::{AffineBlock, AffineSuperBlock, N, affine, pack_scales_and_minimums, scale_and_minimum};
-use crate::block_type::{Codec, F16_EXPONENT};
+use crate::block_type::{Codec, F16_EXPONENT, LARGEST_SCALED};
 use crate::search::Affine;
 
 pub(crate) struct Q4K;
@@ -31,6 +31,7 @@ impl Codec for Q4K {
     const ELEMENTS: usize = N;
     const BYTES: usize = 144;
     const FLOATS: &'static [(usize, u16)] = &[(0, F16_EXPONENT), (2, F16_EXPONENT)];
+    const LARGEST: f32 = LARGEST_SCALED;
 
     #[inline(always)]
     fn encode(row: &[f32], importance: Option<&[f32]>, out: &mut [u8]) {

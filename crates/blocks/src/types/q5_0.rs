@@ -14,7 +14,7 @@
 use super::block32::{
     N, blocks, encode_symmetric, fifth_bits, half_at, half_bytes, nibbles, pack_nibbles, with_fifth_bit,
 };
-use crate::block_type::{Codec, F16_EXPONENT};
+use crate::block_type::{Codec, F16_EXPONENT, LARGEST_SCALED};
 
 pub(crate) struct Q5_0;
 
@@ -22,6 +22,7 @@ impl Codec for Q5_0 {
     const ELEMENTS: usize = N;
     const BYTES: usize = 22;
     const FLOATS: &'static [(usize, u16)] = &[(0, F16_EXPONENT)];
+    const LARGEST: f32 = LARGEST_SCALED;
 
     #[inline(always)]
     fn encode(row: &[f32], importance: Option<&[f32]>, out: &mut [u8]) {

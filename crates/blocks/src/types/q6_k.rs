@@ -13,7 +13,7 @@
 
 use super::block32::{blocks, half_at};
 use super::block256::{Half, N, linear, requantize};
-use crate::block_type::{Codec, F16_EXPONENT};
+use crate::block_type::{Codec, F16_EXPONENT, LARGEST_SCALED};
 use crate::lanes::{LANES, Lane, each, nearest, side_by_side};
 use crate::search::{SymmetricFit, ZERO, symmetric};
 
@@ -23,6 +23,7 @@ impl Codec for Q6K {
     const ELEMENTS: usize = N;
     const BYTES: usize = 210;
     const FLOATS: &'static [(usize, u16)] = &[(208, F16_EXPONENT)];
+    const LARGEST: f32 = LARGEST_SCALED;
 
     #[inline(always)]
     fn encode(row: &[f32], importance: Option<&[f32]>, out: &mut [u8]) {

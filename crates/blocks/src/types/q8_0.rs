@@ -11,7 +11,7 @@
 //! ggml `quantize_q8_0`; layout in `ggml-common.h`.
 
 use super::block32::{N, blocks, half_at, half_bytes};
-use crate::block_type::{Codec, F16_EXPONENT};
+use crate::block_type::{Codec, F16_EXPONENT, LARGEST_SCALED};
 
 pub(crate) struct Q8_0;
 
@@ -19,6 +19,7 @@ impl Codec for Q8_0 {
     const ELEMENTS: usize = N;
     const BYTES: usize = 34;
     const FLOATS: &'static [(usize, u16)] = &[(0, F16_EXPONENT)];
+    const LARGEST: f32 = LARGEST_SCALED;
 
     #[inline(always)]
     fn encode(row: &[f32], _importance: Option<&[f32]>, out: &mut [u8]) {

@@ -85,7 +85,7 @@ proptest! {
             for importance in [None, Some(&importance[..])] {
                 let results = Dispatch::ALL.map(|dispatch| {
                     let mut out = vec![0; block.row_bytes(512).unwrap()];
-                    block.encode_row_with(&row, importance, &mut out, dispatch).map(|()| out)
+                    block.encode_row_with(&row, importance, &mut out, dispatch).map(|()| out).map_err(|e| e.to_string())
                 });
                 prop_assert_eq!(&results[0], &results[1], "{}", block.id);
                 prop_assert_eq!(&results[1], &results[2], "{}", block.id);
