@@ -10,7 +10,7 @@ pub(crate) trait Codec {
     const ELEMENTS: usize;
     /// Bytes of a block.
     const BYTES: usize;
-    /// Where a block holds 16-bit floats that large weights overflow, and which bits of them are the exponent.
+    /// Where a block holds floats that weights may overflow, and which of the 16 bits there are all ones then.
     const FLOATS: &'static [(usize, u16)];
 
     /// No weight above this has a place in the type, and sums of a search may overflow above it.
@@ -137,7 +137,7 @@ impl BlockType {
         (self.encode)(dispatch, row, importance, out);
         match out.chunks_exact(self.bytes).position(|block| self.overflows(block)) {
             None => Ok(()),
-            Some(block) => Err(BlockError::Overflow { id: self.id, column: block * self.elements }),
+            Some(block) => Err(BlockError::Range { id: self.id, column: block * self.elements }),
         }
     }
 
@@ -172,7 +172,7 @@ impl BlockType {
             Some(column) => Err(BlockError::Weight { column, value: row[column] }),
             None => {
                 let column = row.iter().position(|w| w.abs() > self.largest).unwrap_or(0);
-                Err(BlockError::Overflow { id: self.id, column: column / self.elements * self.elements })
+                Err(BlockError::Range { id: self.id, column: column / self.elements * self.elements })
             }
         }
     }

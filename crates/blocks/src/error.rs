@@ -51,9 +51,9 @@ pub enum BlockError {
         /// What.
         value: f32,
     },
-    /// The weights of a block are too large for the type's scale.
-    #[error("weights from column {column} on are too large for {id}, whose scale or element has 16 bits")]
-    Overflow {
+    /// The type has no scale, or no number, for the weights of a block.
+    #[error("weights from column {column} on are beyond what {id} can hold")]
+    Range {
         /// The type.
         id: &'static str,
         /// First weight of the block.

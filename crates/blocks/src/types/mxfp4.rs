@@ -23,7 +23,8 @@ const E2M1_DOUBLED: [f32; 16] = [0., 1., 2., 3., 4., 6., 8., 12., 0., -1., -2., 
 impl Codec for MxFp4 {
     const ELEMENTS: usize = N;
     const BYTES: usize = 17;
-    const FLOATS: &'static [(usize, u16)] = &[];
+    // A scale of all ones is no number. Blocks whose largest weight is about 1e-38 get it: ggml's exponent wraps around.
+    const FLOATS: &'static [(usize, u16)] = &[(0, 0x00ff)];
     const LARGEST: f32 = f32::MAX;
 
     #[inline(always)]

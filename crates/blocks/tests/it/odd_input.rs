@@ -62,7 +62,7 @@ fn weights_beyond_a_scale_are_refused_with_their_block() {
                     assert!((found - value).abs() <= 0.3 * value.abs(), "{}: {found}", block.id);
                 } else {
                     let column = 700 / block.elements * block.elements;
-                    assert_eq!(done.unwrap_err(), BlockError::Overflow { id: block.id, column }, "{value}");
+                    assert_eq!(done.unwrap_err(), BlockError::Range { id: block.id, column }, "{value}");
                 }
             }
         }
@@ -70,7 +70,7 @@ fn weights_beyond_a_scale_are_refused_with_their_block() {
     // The largest f32 is nearer to what would be bf16's next power than to its largest number.
     assert_eq!(
         encoded(find("bf16").unwrap(), &[f32::MAX], None).unwrap_err(),
-        BlockError::Overflow { id: "bf16", column: 0 }
+        BlockError::Range { id: "bf16", column: 0 }
     );
 }
 

@@ -26,7 +26,7 @@ fn bytes_are_those_of_llama_cpp() {
                     for dispatch in Dispatch::ALL {
                         let done = block.encode_row_with(row, importance, &mut out, dispatch);
                         if refused[r] == 1 {
-                            assert!(matches!(done, Err(BlockError::Overflow { .. })), "{key} row {r}: {done:?}");
+                            assert!(matches!(done, Err(BlockError::Range { .. })), "{key} row {r}: {done:?}");
                         } else {
                             done.unwrap_or_else(|e| panic!("{key} row {r}: {e}"));
                             let differ = out.iter().zip(theirs).position(|(a, b)| a != b);
