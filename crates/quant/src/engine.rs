@@ -200,7 +200,7 @@ impl Kernel for Weight2Kernel<'_> {
 /// Adds `(w - q)^2` to the lane of each place. The difference is taken in f32, where it is exact for what is rounded to
 /// nearest: q is 0 or within a factor of two of w (Sterbenz).
 #[inline(always)]
-pub(crate) fn add_squares(sums: &mut [f64; LANES], weights: &[f32], rounded: &[f32]) {
+fn add_squares(sums: &mut [f64; LANES], weights: &[f32], rounded: &[f32]) {
     let (weights, weights_tail) = weights.as_chunks::<LANES>();
     let (rounded, rounded_tail) = rounded.as_chunks::<LANES>();
     let mut lanes = *sums;

@@ -6,6 +6,7 @@
 
 mod affine;
 mod levels;
+mod polish;
 mod refine;
 mod sub_scales;
 mod symmetric;

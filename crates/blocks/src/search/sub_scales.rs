@@ -1,4 +1,5 @@
 use super::ZERO;
+use super::polish::{Polish, Sums};
 use crate::lanes::{LANES, Lane, each, nearest};
 
 /// Search for `x ~ scale * q` with q in `0..=highest` for numbers x of at least 0, the scales or minimums of a super-block's
@@ -22,38 +23,16 @@ pub(crate) fn sub_scales<const N: usize>(highest: i32, x: &[Lane; N], weights: &
         inverse = each(|l| if better[l] { tried[l] } else { inverse[l] });
     }
 
+    let level = |x: f32| nearest(x).min(highest) as f32;
+    let mut sums = Sums::ZERO;
     let mut q = [[0.0; LANES]; N];
-    let (mut sum_xq, mut sum_q2) = ([0.0; LANES], [0.0; LANES]);
     for (q, (x, w)) in q.iter_mut().zip(x.iter().zip(weights)) {
-        let level = each(|l| nearest(inverse[l] * x[l]).min(highest) as f32);
-        sum_xq = each(|l| sum_xq[l] + w[l] * x[l] * level[l]);
-        sum_q2 = each(|l| sum_q2[l] + w[l] * level[l] * level[l]);
-        *q = level.map(as_byte);
+        let levels = each(|l| level(inverse[l] * x[l]));
+        sums = sums.with(x, w, &levels);
+        *q = levels.map(as_byte);
     }
-    for _ in 0..5 {
-        let mut moved = false;
-        for (q, (x, w)) in q.iter_mut().zip(x.iter().zip(weights)) {
-            let others_xq = each(|l| sum_xq[l] - w[l] * x[l] * q[l]);
-            let others_q2 = each(|l| sum_q2[l] - w[l] * q[l] * q[l]);
-            let new = each(|l| nearest(x[l] * others_q2[l] / others_xq[l]).min(highest) as f32);
-            let new_xq = each(|l| others_xq[l] + w[l] * x[l] * new[l]);
-            let new_q2 = each(|l| others_q2[l] + w[l] * new[l] * new[l]);
-            let better: [bool; LANES] = std::array::from_fn(|l| {
-                let gains = new_xq[l] * new_xq[l] * sum_q2[l] > sum_xq[l] * sum_xq[l] * new_q2[l];
-                (others_xq[l] > 0.0) & (others_q2[l] > 0.0) & (new[l] != q[l]) & gains
-            });
-            let keep = |new: &Lane, old: &Lane| each(|l| if better[l] { new[l] } else { old[l] });
-            *q = keep(&new.map(as_byte), q);
-            sum_xq = keep(&new_xq, &sum_xq);
-            sum_q2 = keep(&new_q2, &sum_q2);
-            moved |= better.iter().any(|b| *b);
-        }
-        if !moved {
-            break;
-        }
-    }
-    let scale = each(|l| if !zero[l] && sum_q2[l] > 0.0 { sum_xq[l] / sum_q2[l] } else { 0.0 });
-    (scale, q.map(|q| each(|l| if zero[l] { 0.0 } else { q[l] })))
+    Polish { round: level, store: as_byte, counts: |without: f32, _| without > 0.0 }.run(x, weights, &mut q, &mut sums);
+    (sums.scale(&zero), q.map(|q| each(|l| if zero[l] { 0.0 } else { q[l] })))
 }
 
 /// Weighted squared error of rounding with an inverse scale; `kept` is what becomes of a level out of range.

@@ -1,6 +1,6 @@
 use tomo_blocks::{BlockError, BlockType, Dispatch};
 
-use crate::engine::{Simulate, add_squares};
+use crate::engine::Simulate;
 use crate::lanes::LANES;
 use crate::matrix::{Matrix, ShapeError};
 
@@ -9,15 +9,18 @@ use crate::matrix::{Matrix, ShapeError};
 impl Simulate for BlockType {
     fn error2(&self, matrix: &Matrix<'_>, dispatch: Dispatch) -> f64 {
         let mut sums = [0.0; LANES];
-        each_row(self, matrix, dispatch, |row, rounded| add_squares(&mut sums, row, rounded));
+        each_row(self, matrix, dispatch, |row, rounded| {
+            for (i, (w, q)) in row.iter().zip(rounded).enumerate() {
+                sums[i % LANES] += square_of_difference(*w, *q);
+            }
+        });
         sums.iter().sum()
     }
 
     fn column_error2(&self, matrix: &Matrix<'_>, sums: &mut [f64], dispatch: Dispatch) {
         each_row(self, matrix, dispatch, |row, rounded| {
             for ((sum, w), q) in sums.iter_mut().zip(row).zip(rounded) {
-                let error = f64::from(w - q);
-                *sum += error * error;
+                *sum += square_of_difference(*w, *q);
             }
         });
     }
@@ -43,6 +46,12 @@ impl Simulate for BlockType {
             _ => Ok(()),
         }
     }
+}
+
+/// In f64: with a minimum, what a weight became can be further from it than a factor of two, and the difference in f32 inexact.
+fn square_of_difference(w: f32, q: f32) -> f64 {
+    let error = f64::from(w) - f64::from(q);
+    error * error
 }
 
 /// Calls `use_row` with every row and what becomes of it.
