@@ -2,11 +2,15 @@
 
     python tools/reference/blocks.py LIBGGML_BASE          (from the repository's root)
 
-LIBGGML_BASE is libggml-base.so of a llama.cpp built for x86-64 (the sdist of llama-cpp-python carries the source; `cmake -B build -DCMAKE_BUILD_TYPE=Release`,
-then the target ggml-base). Tensors: `wide` [rows, 768] (three blocks of 256), `narrow` [rows, 544] (17 blocks of 32, no whole number of 256),
-`<set>.importance`, and for every type and set the bytes `<set>.<type>` and `<set>.<type>.importance` with
-`<set>.<type>.refused`: 1 for rows whose bytes llama.cpp's own validation refuses. Where the gguf package has an encoder too, the script says
-how many blocks it writes otherwise.
+LIBGGML_BASE is libggml-base.so of a llama.cpp built for x86-64 (the sdist of llama-cpp-python carries the source; target ggml-base). Tensors:
+
+- rows: `wide` [rows, 768] (three blocks of 256), `narrow` [rows, 544] (17 blocks of 32, no whole number of 256), `searched` [rows, 512];
+- `<set>.importance`: one per column;
+- `<set>.<type>`, `<set>.<type>.importance`: the bytes, without importances and with; `.refused` after that: 1 for rows whose bytes
+  llama.cpp's own validation refuses.
+
+Where the gguf package has an encoder too, the script says how many blocks it writes otherwise: those of -0 only, whose scale it
+gives the other sign.
 """
 
 import ctypes
@@ -23,6 +27,8 @@ OUT = Path(__file__).resolve().parents[2] / "fixtures" / "blocks" / "blocks.safe
 # Types that importances change nothing about, then the others.
 PLAIN = ["f16", "bf16", "q8_0", "mxfp4"]
 TYPES = [*PLAIN, "q4_0", "q4_1", "q5_0", "q5_1", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl", "iq4_xs"]
+# Types that have searches of their own without importances, whose ends ordinary rows seldom reach.
+SEARCHED = ["q2_k", "q4_k", "q5_k"]
 GGUF_ENCODES = ["f16", "bf16", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "mxfp4"]
 
 
@@ -74,6 +80,14 @@ def importance(rng, n):
     return values.astype(np.float32)
 
 
+def searched(rng, n):
+    """Rows on which the last scale that a search tries wins now and then; with the seed chosen, at least once per type."""
+    positive = np.abs(rng.normal(0, 0.1, (40, n)))
+    heavy = rng.standard_t(1.5, (10, n)) * 0.02
+    coarse = rng.integers(-9, 10, (10, n)) / 64
+    return np.concatenate([positive, heavy, coarse]).astype(np.float32)
+
+
 class Ggml:
     def __init__(self, path):
         self.lib = ctypes.CDLL(path)
@@ -122,6 +136,9 @@ def main():
                 theirs = gguf.quants.quantize(x[sound], qtype).view(np.uint8).reshape(-1, size)
                 differ = int((theirs != tensors[f"{name}.{kind}"][sound].reshape(-1, size)).any(1).sum())
                 otherwise.append(f"{name}.{kind} {differ}/{len(theirs)}")
+    tensors["searched"] = searched(np.random.default_rng(SEED + 4), 512)
+    for kind in SEARCHED:
+        tensors[f"searched.{kind}"] = ggml.encode(gguf.GGMLQuantizationType[kind.upper()], tensors["searched"], None)
     assert {int(t.max()) for k, t in tensors.items() if k.endswith(".refused")} == {0, 1}, "some rows are refused, for some types"
     made_by = f"tools/reference/blocks.py, seed {SEED}, {ggml.about()}, gguf {version('gguf')}, numpy {version('numpy')}"
     print(made_by, "blocks that gguf writes otherwise: " + ", ".join(otherwise), sep="\n")

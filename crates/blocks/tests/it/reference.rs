@@ -2,7 +2,7 @@
 
 use tomo_blocks::{BlockError, Dispatch, TYPES};
 
-use crate::decoded;
+use crate::{decoded, encoded};
 use crate::fixture::{Fixture, Rows, floats};
 
 /// Types that importances change nothing about: the fixture has their bytes once.
@@ -39,6 +39,22 @@ fn bytes_are_those_of_llama_cpp() {
         }
     }
     assert!(compared > 3 * 1000, "{compared}");
+}
+
+/// Rows on which the last scale that a search tries wins now and then.
+#[test]
+fn searches_go_as_far_as_those_of_llama_cpp() {
+    let fixture = Fixture::read("blocks/blocks.safetensors");
+    let tensors = fixture.tensors();
+    let rows = floats(&tensors, "searched");
+    for id in ["q2_k", "q4_k", "q5_k"] {
+        let block = tomo_blocks::find(id).unwrap();
+        let theirs = tensors.tensor(&format!("searched.{id}")).unwrap();
+        let ours: Vec<u8> = rows.chunks_exact(512).flat_map(|row| encoded(block, row, None).unwrap()).collect();
+        assert!(ours.len() == theirs.data().len() && ours.len() > 10_000);
+        let differ = ours.iter().zip(theirs.data()).position(|(a, b)| a != b);
+        assert!(differ.is_none(), "{id}: byte {}", differ.unwrap());
+    }
 }
 
 #[test]
