@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use tomo_model::engine::{
-    CellWeights, Change, DamageSink, Engine, EngineError, EngineOptions, OutputChange, PassProgress, Resume, Rewrite, Round,
-    TokenDamage, Unwatched, Variant,
+    CellWeights, Change, DamageSink, Engine, EngineError, EngineOptions, OutputChange, PassProgress, Resume, Rewrite,
+    Round, TokenDamage, Unwatched, Variant,
 };
 use tomo_model::{CellSource, Model, OpenOptions};
 
@@ -597,7 +597,8 @@ fn a_comparison_that_was_ended_goes_on_to_the_same_bits() {
         let (mut went_on, mut steps) = (0, Vec::new());
         for after in (1..looks).filter(|after| after % (looks / 20) == 0 || after + 4 > looks) {
             let progress = StopsAfter(Mutex::new(after));
-            let ended = engine.compare(&case.sequences, &variants, round, &plan, &Sink::default(), Some(&resume), &progress);
+            let ended =
+                engine.compare(&case.sequences, &variants, round, &plan, &Sink::default(), Some(&resume), &progress);
             assert!(!ended.unwrap(), "{name}");
             let (sink, progress) = (Sink::default(), StopsAfter(Mutex::new(usize::MAX)));
             assert!(engine.compare(&case.sequences, &variants, round, &plan, &sink, Some(&resume), &progress).unwrap());
@@ -608,7 +609,9 @@ fn a_comparison_that_was_ended_goes_on_to_the_same_bits() {
             // What another key left is not used, nor that of another round.
             let other = Resume { key: "others".to_owned(), ..resume.clone() };
             let progress = StopsAfter(Mutex::new(usize::MAX));
-            engine.compare(&case.sequences, &variants, round, &plan, &Sink::default(), Some(&other), &progress).unwrap();
+            engine
+                .compare(&case.sequences, &variants, round, &plan, &Sink::default(), Some(&other), &progress)
+                .unwrap();
             assert_eq!(usize::MAX - progress.0.into_inner().unwrap(), looks);
             std::fs::remove_dir_all(&resume.folder).unwrap();
         }
@@ -628,8 +631,15 @@ fn a_folder_that_cannot_be_written_is_an_error_that_names_it() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let resume = Resume { folder: file.path().join("below"), key: String::new() };
     let round = &plan.rounds[0];
-    let ended =
-        engine.compare(&case.sequences, &[Variant::default()], round, &plan, &Sink::default(), Some(&resume), &Unwatched);
+    let ended = engine.compare(
+        &case.sequences,
+        &[Variant::default()],
+        round,
+        &plan,
+        &Sink::default(),
+        Some(&resume),
+        &Unwatched,
+    );
     let error = ended.unwrap_err();
     assert!(matches!(error, EngineError::Folder { .. }) && error.to_string().contains("below"), "{error}");
 }
