@@ -148,8 +148,9 @@ impl<'a> Measurement<'a> {
         self.notes = made.notes;
         let sink = EveryToken::new(1, sequences.len());
         let variants = [made.variant];
+        progress.start(self.plan.rounds.iter().map(|round| self.plan.steps(round)).sum());
         for round in &self.plan.rounds {
-            if !run.engine.compare(sequences, &variants, round, &self.plan, &sink, None, progress)? {
+            if !run.engine.compare(sequences, &variants, round, &self.plan, &sink, None, &Started(progress))? {
                 return Ok(None);
             }
         }
@@ -162,6 +163,21 @@ impl<'a> Measurement<'a> {
              fewer cells"
         );
         Measured::of(&original, damage, self.defaults.seed).context("no token was predicted").map(Some)
+    }
+}
+
+/// The progress of several rounds as that of one pass.
+struct Started<'a>(&'a dyn PassProgress);
+
+impl PassProgress for Started<'_> {
+    fn start(&self, _steps: usize) {}
+
+    fn step(&self, layer: u32) {
+        self.0.step(layer);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.0.is_cancelled()
     }
 }
 
