@@ -200,12 +200,12 @@ fn any_selection() -> impl Strategy<Value = String> {
 }
 
 fn any_edit() -> impl Strategy<Value = Edit> {
-    let formats = prop::sample::select(tomo_quant::FORMATS.to_vec());
+    let formats = prop::sample::select(tomo_quant::FORMATS.iter().map(|f| Quantization(f)).collect::<Vec<_>>());
     prop_oneof![
         prop::sample::select(vec![Edit::Zero, Edit::Mean, Edit::Resample, Edit::Patch, Edit::Restored]),
-        (formats, prop::option::of(1..4096_usize)).prop_map(|(format, group)| Edit::Format {
-            format: Quantization(format),
-            group: group.filter(|_| format.takes_group()),
+        (formats, prop::option::of(1..4096_usize)).prop_map(|(format, group)| {
+            let group = group.filter(|_| format.0.takes_group());
+            Edit::Format { format, group }
         }),
         (1e-300..1e300_f64, prop::option::of(any::<u64>())).prop_map(|(size, seed)| Edit::Noise { size, seed }),
         (1..100_000_usize).prop_map(|count| Edit::Rank(Rank::Count(count))),

@@ -78,6 +78,9 @@ pub struct EditKind {
     parse: fn(&[&str]) -> Option<Edit>,
 }
 
+/// Stands for the ids of all number formats.
+const FORMAT: &str = "FORMAT";
+
 macro_rules! kinds {
     ($($module:ident: $id:literal, $usage:literal, $summary:literal, $parse:expr;)+) => {
         /// Every kind of edit, in the order of help and documents.
@@ -151,7 +154,7 @@ impl FromStr for Edit {
         let (parsed, usage) = if let Some(format) = tomo_quant::find(word) {
             let usage = if format.takes_group() { format!("{word} or {word}:gN") } else { word.to_owned() };
             (format::parse(format, &words), usage)
-        } else if let Some(kind) = EDITS.iter().find(|kind| kind.id == word) {
+        } else if let Some(kind) = EDITS.iter().find(|kind| kind.id == word && word != FORMAT) {
             ((kind.parse)(&words), kind.usage.to_owned())
         } else {
             return Err(unknown(word));
@@ -161,7 +164,7 @@ impl FromStr for Edit {
 }
 
 fn unknown(word: &str) -> ChangeError {
-    let words = || EDITS.iter().filter(|kind| kind.id != "FORMAT").map(|kind| kind.id);
+    let words = || EDITS.iter().filter(|kind| kind.id != FORMAT).map(|kind| kind.id);
     let formats = || FORMATS.iter().map(|format| format.id);
     ChangeError::Edit {
         word: format!("{word:?}"),

@@ -57,6 +57,7 @@ impl Args {
         let defaults = Defaults { group: request.options.group, seed: request.options.seed };
         let mut measurement = Measurement::new(&run, changes, defaults, against)?;
         announce_measurement(&measurement, &run, context)?;
+        let said = measurement.notes.clone();
         interrupt::listen();
         let clock = std::time::Instant::now();
         let bar = Bar::new(context.streams.draw_progress);
@@ -66,7 +67,7 @@ impl Args {
             writeln!(context.streams.err, "interrupted: nothing was measured")?;
             return Ok(Exit::Interrupted);
         };
-        for note in &measurement.notes {
+        for note in measurement.notes.iter().filter(|note| !said.contains(note)) {
             writeln!(context.streams.err, "note: {note}")?;
         }
         let took = clock.elapsed().as_secs_f64();
@@ -103,6 +104,9 @@ fn announce_measurement(measurement: &Measurement<'_>, run: &Run, context: &mut 
     let all = run.engine.model().grid().cells.len();
     let changes = measurement.changes.to_string();
     writeln!(context.streams.err, "change: {} ({} of {all} cells)", plain(&changes, 400), measurement.cells().count())?;
+    for note in &measurement.notes {
+        writeln!(context.streams.err, "note: {note}")?;
+    }
     if let Some(first) = &measurement.first {
         writeln!(context.streams.err, "first pass: collects means, memory about {}", bytes(first.bytes))?;
     }
