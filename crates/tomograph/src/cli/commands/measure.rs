@@ -114,11 +114,11 @@ fn announce_measurement(measurement: &Measurement<'_>, run: &Run, context: &mut 
     let weights = if plan.resident { "weights stay in memory" } else { "weights streamed block by block" };
     writeln!(
         context.streams.err,
-        "text: {}\nmemory: about {}, {weights}; reads {}, {:.2} TFLOP",
+        "text: {}\nmemory: about {}, {weights}; reads {}, {} TFLOP",
         plain(&run.windows.description, 200),
         bytes(plan.bytes),
         bytes(plan.read_bytes),
-        plan.operations as f64 / 1e12,
+        significant(plan.operations as f64 / 1e12, 2),
     )?;
     Ok(())
 }
