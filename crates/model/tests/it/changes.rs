@@ -259,6 +259,10 @@ fn formats_make_what_their_references_make() {
             );
         }
     }
+    // 12 columns are no blocks of 32 either, so q5_0 will not do in its place.
+    let made = context(&model, None).make(0, &"q4_k".parse().unwrap()).unwrap();
+    let note = made.note.unwrap_or_default();
+    assert!(note.contains("rows of 12") && note.contains("f16 instead"), "{note}");
     // Groups of 2: 0 and 6 are 3 steps of 2 apart at 2 bits; 1 is half a step, and ties go to even.
     let weights = [0.0, 6.0, 1.0, 6.0, 4.4, 6.0];
     assert_eq!(rewritten(&context(&model, None), 0, "int2:g2", &weights, 6), [0.0, 6.0, 0.0, 6.0, 4.0, 6.0]);

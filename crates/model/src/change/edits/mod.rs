@@ -245,7 +245,14 @@ impl EditContext<'_> {
             Edit::Resample => Ok(Made::output(OutputChange::Resample)),
             Edit::Format { format: Quantization(format), group } => {
                 let group = group.unwrap_or(self.defaults.group);
-                Ok(Made::weights(format::Rounded { cell: id, format, group }))
+                let (_, cols) = self.model.cell_shape(cell)?;
+                let stored = format::stored_as(format, cols);
+                let made = Made::weights(format::Rounded { cell: id, format: stored, group });
+                let note = (stored.id != format.id).then(|| {
+                    let (asked, stored) = (format.id, stored.id);
+                    format!("rows of {cols} weights are no whole blocks of {asked}: {stored} instead, as llama-quantize does")
+                });
+                Ok(Made { note, ..made })
             }
             Edit::Noise { size, seed } => {
                 Ok(Made::weights(noise::Noise::new(size, seed.unwrap_or(self.defaults.seed), id)))
