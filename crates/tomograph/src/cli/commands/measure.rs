@@ -7,7 +7,7 @@ use tomo_model::change::{Changes, Defaults};
 use tomo_render::escape::plain;
 
 use super::model_args::{ModelArgs, locate, open};
-use super::run_args::RunArgs;
+use super::run_args::{RunArgs, weights};
 use super::{Context, Exit};
 use crate::cli::interrupt;
 use crate::cli::numbers::{bytes, count, seconds};
@@ -111,7 +111,7 @@ fn announce_measurement(measurement: &Measurement<'_>, run: &Run, context: &mut 
         writeln!(context.streams.err, "first pass: collects means, memory about {}", bytes(first.bytes))?;
     }
     let plan = &measurement.plan;
-    let weights = if plan.resident { "weights stay in memory" } else { "weights streamed block by block" };
+    let weights = weights(plan.resident);
     writeln!(
         context.streams.err,
         "text: {}\nmemory: about {}, {weights}; reads {}, {} TFLOP",
