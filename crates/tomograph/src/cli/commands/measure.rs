@@ -74,21 +74,8 @@ impl Args {
         let out = &mut context.streams.out;
         if self.json {
             let mut json = as_json(&found);
-            let about = json!({
-                "changes": measurement.changes.texts(),
-                "cells_changed": measurement.cells().count(),
-                "notes": measurement.notes.iter().map(ToString::to_string).collect::<Vec<_>>(),
-                "model": request.name,
-                "model_digest": model.source().digest()?,
-                "text": run.windows.description,
-                "text_digest": run.windows.digest(),
-                "against": self.against,
-                "seed": request.options.seed,
-                "seconds": took,
-            });
-            if let (Value::Object(json), Value::Object(about)) = (&mut json, about) {
-                json.extend(about);
-            }
+            json.append(&mut self.about(&measurement, &run, &request)?);
+            json.insert("seconds".to_owned(), took.into());
             writeln!(out, "{}", serde_json::to_string_pretty(&json)?)?;
             return Ok(Exit::Success);
         }
@@ -96,6 +83,30 @@ impl Args {
         let (tokens, sequences) = (count(found.tokens as u64), found.sequences);
         writeln!(out, "{tokens} tokens predicted in {sequences} sequences, {}", seconds(took))?;
         Ok(Exit::Success)
+    }
+
+    /// What was measured, for whoever reads the JSON.
+    fn about(
+        &self,
+        measurement: &Measurement<'_>,
+        run: &Run,
+        request: &scan::Request,
+    ) -> anyhow::Result<serde_json::Map<String, Value>> {
+        let about = json!({
+            "changes": measurement.changes.texts(),
+            "cells_changed": measurement.cells().count(),
+            "notes": measurement.notes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "model": request.name,
+            "model_digest": run.engine.model().source().digest()?,
+            "text": run.windows.description,
+            "text_digest": run.windows.digest(),
+            "against": self.against,
+            "seed": request.options.seed,
+        });
+        Ok(match about {
+            Value::Object(about) => about,
+            _ => serde_json::Map::new(),
+        })
     }
 }
 
@@ -124,7 +135,7 @@ fn announce_measurement(measurement: &Measurement<'_>, run: &Run, context: &mut 
 }
 
 /// The numbers by name; those with an interval have `_low` and `_high`, null where there is none.
-fn as_json(found: &Measured) -> Value {
+fn as_json(found: &Measured) -> serde_json::Map<String, Value> {
     let mut json = serde_json::Map::new();
     let estimates = [
         ("nll", found.nll),
@@ -143,7 +154,7 @@ fn as_json(found: &Measured) -> Value {
     json.insert("perplexity_original".to_owned(), found.nll_original.value.exp().into());
     json.insert("tokens".to_owned(), found.tokens.into());
     json.insert("sequences".to_owned(), found.sequences.into());
-    Value::Object(json)
+    json
 }
 
 /// A few lines for a reader.
