@@ -16,6 +16,7 @@ pub mod agreement_file;
 pub mod answers;
 pub mod cli;
 pub mod draws_file;
+pub mod measure;
 mod reverse;
 pub mod run;
 pub mod scan;

@@ -12,7 +12,7 @@ mod sequences;
 mod spearman;
 mod spread;
 
-pub use bootstrap::Bootstrap;
+pub use bootstrap::{Bootstrap, quantile};
 pub use change::{Evidence, Line, Shape, ShapeTest, Split, line, split};
 pub use effect::cliffs_delta;
 pub use reliability::{

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stderr, reason = "the table of deviations is for whoever runs the comparison")]
 
 mod agree;
+mod changes_real;
 mod demo;
 mod demo_model;
 mod demo_program;
@@ -15,5 +16,6 @@ mod gradients;
 mod harness;
 mod help;
 mod map_and_show;
+mod measure;
 mod real_model;
 mod running;

@@ -9,6 +9,7 @@ mod inspect;
 mod list;
 mod man;
 mod map;
+mod measure;
 mod model_args;
 mod perplexity;
 mod run_args;
@@ -23,6 +24,7 @@ use super::{Context, Exit};
 pub(super) enum Command {
     Map(map::Args),
     Perplexity(perplexity::Args),
+    Measure(measure::Args),
     Imatrix(imatrix::Args),
     Show(show::Args),
     Agree(agree::Args),
@@ -39,6 +41,7 @@ impl Command {
         match self {
             Self::Map(args) => args.run(context),
             Self::Perplexity(args) => args.run(context),
+            Self::Measure(args) => args.run(context),
             Self::Imatrix(args) => args.run(context),
             Self::Show(args) => args.run(context),
             Self::Agree(args) => args.run(context),
