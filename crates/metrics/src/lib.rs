@@ -45,5 +45,5 @@ pub use imatrix::{
 pub use metric::{CausalEdit, Formula, GradientFormula, GradientReads, Kind, Metric, Needs, Options, Reads};
 pub use predicted::{Control, Draws, DrawsError, PredictedKl, Prediction, SetKl, most_nats, truncation_sd};
 pub use runner::{DEFAULT_MEMORY_BYTES, Progress, Request, ScanError, scan};
-pub use select::{Form, Selected, UnknownMetric, near_names, select};
+pub use select::{Form, Selected, UnknownMetric, select};
 pub use spectrum::Workspace;

@@ -3,12 +3,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use tomo_map::{Additivity, MetricInfo, Scope};
+use tomo_map::{Additivity, MetricInfo, Scope, near_names};
 
 use crate::{Kind, METRICS, Metric};
-
-/// How alike (Jaro-Winkler) a known name must be to an unknown one to be suggested.
-const NEAR: f64 = 0.8;
 
 /// Which form of a metric.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -206,15 +203,4 @@ fn known_names() -> impl Iterator<Item = String> {
     let ids = forms.filter(|form| form.metric.has(form.form)).map(|form| form.id());
     let families = METRICS.iter().map(|m| m.info.family.to_string());
     ids.chain(families)
-}
-
-/// Up to three of the `known` names that are most like `name`, for "did you mean"; none if none is close.
-pub fn near_names(name: &str, known: impl Iterator<Item = String>) -> Vec<String> {
-    let mut alike: Vec<(f64, String)> = known
-        .map(|known| (strsim::jaro_winkler(name, &known), known))
-        .filter(|(likeness, _)| *likeness >= NEAR)
-        .collect();
-    alike.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-    alike.dedup_by(|a, b| a.1 == b.1);
-    alike.into_iter().take(3).map(|(_, known)| known).collect()
 }

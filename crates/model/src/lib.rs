@@ -4,6 +4,8 @@
 //! decodes one cell to a row-major f32 matrix `out x in`, whatever the checkpoint did to it (fused, transposed,
 //! interleaved, one slice of a stack of experts, rows in the order of another rotary kernel).
 //!
+//! [`change`] is the language of changes to a model.
+//!
 //! Families are data: one file each in `arch/`, listed in [`FAMILIES`]. The crate knows no metrics and no container
 //! formats.
 //!
@@ -26,7 +28,9 @@
 mod arch;
 pub mod architecture;
 mod cell;
+pub mod change;
 mod config;
+mod counter;
 mod dims;
 pub mod engine;
 mod error;

@@ -249,6 +249,8 @@ pub(crate) trait Simulate: Sync {
     /// `out` is as long as the matrix.
     fn roundtrip(&self, matrix: &Matrix<'_>, out: &mut [f32], dispatch: Dispatch);
     fn bits_per_weight(&self, cols: usize, group: usize) -> f64;
+    /// Whether the group size is the caller's to choose.
+    fn takes_group(&self) -> bool;
 }
 
 impl<C: Codec> Simulate for C {
@@ -268,5 +270,9 @@ impl<C: Codec> Simulate for C {
         let (element, block) = self.stored_bits();
         let blocks = cols.div_ceil(C::CUT.length(cols, group));
         f64::from(element) + f64::from(block) * blocks as f64 / cols.max(1) as f64
+    }
+
+    fn takes_group(&self) -> bool {
+        C::CUT == Cut::ByGroup
     }
 }

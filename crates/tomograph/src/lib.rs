@@ -15,6 +15,7 @@
 pub mod answers;
 pub mod cli;
 pub mod draws_file;
+pub mod measure;
 mod reverse;
 pub mod run;
 pub mod scan;

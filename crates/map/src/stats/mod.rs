@@ -8,7 +8,7 @@ mod change;
 mod effect;
 mod spread;
 
-pub use bootstrap::Bootstrap;
+pub use bootstrap::{Bootstrap, quantile};
 pub use change::{Evidence, Line, Shape, ShapeTest, Split, line, split};
 pub use effect::cliffs_delta;
 pub use spread::{median, ranks, robust_z, z_scores};

@@ -7,6 +7,7 @@ mod architecture;
 mod architecture_gguf;
 mod architecture_refusals;
 mod architecture_rope;
+mod changes;
 mod families;
 mod files;
 mod gguf;

@@ -73,6 +73,11 @@ impl Format {
     pub fn bits_per_weight(&self, cols: usize, group: usize) -> f64 {
         self.codec.bits_per_weight(cols, group)
     }
+
+    /// Whether the group size is the caller's to choose; other formats have blocks of their own.
+    pub fn takes_group(&self) -> bool {
+        self.codec.takes_group()
+    }
 }
 
 /// The format called `id`.

@@ -46,3 +46,12 @@ fn bits_per_weight_count_scales() {
     assert_eq!(bits("int4", 576, 128), 4.0 + 20.0 * 5.0 / 576.0);
     assert_eq!(bits("int4", 100, 128), 4.2);
 }
+
+#[test]
+fn a_group_can_be_chosen_exactly_where_it_changes_the_size() {
+    for format in FORMATS {
+        let bits = |group| format.bits_per_weight(1024, group);
+        assert_eq!(format.takes_group(), bits(32) != bits(64), "{}", format.id);
+    }
+    assert!(find("int3").unwrap().takes_group() && !find("q4_0").unwrap().takes_group());
+}

@@ -21,7 +21,7 @@ fn a_wrong_command_line_is_a_usage_error_on_stderr() {
 
 #[test]
 fn every_listed_id_can_be_explained() {
-    for what in ["metrics", "families", "formats", "normalisations", "quantizations"] {
+    for what in ["metrics", "families", "formats", "normalisations", "quantizations", "edits"] {
         let listed = run(["list", what, "--json"]).ended(Exit::Success).json();
         let rows = listed.as_array().expect("a list");
         assert!(!rows.is_empty(), "{what} is empty");

@@ -14,5 +14,6 @@ mod gradients;
 mod harness;
 mod help;
 mod map_and_show;
+mod measure;
 mod real_model;
 mod running;

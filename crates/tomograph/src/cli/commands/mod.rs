@@ -8,6 +8,7 @@ mod inspect;
 mod list;
 mod man;
 mod map;
+mod measure;
 mod model_args;
 mod perplexity;
 mod run_args;
@@ -22,6 +23,7 @@ use super::{Context, Exit};
 pub(super) enum Command {
     Map(map::Args),
     Perplexity(perplexity::Args),
+    Measure(measure::Args),
     Imatrix(imatrix::Args),
     Show(show::Args),
     Inspect(inspect::Args),
@@ -37,6 +39,7 @@ impl Command {
         match self {
             Self::Map(args) => args.run(context),
             Self::Perplexity(args) => args.run(context),
+            Self::Measure(args) => args.run(context),
             Self::Imatrix(args) => args.run(context),
             Self::Show(args) => args.run(context),
             Self::Inspect(args) => args.run(context),
