@@ -2,8 +2,7 @@
 
 use tomo_map::Status;
 use tomo_model::change::{ChangeError, Edit, EditContext, Means, Quantization};
-use tomo_model::engine::{Variant, silences_alike};
-use tomo_model::Model;
+use tomo_model::engine::{Change, Engine, EngineError, OutputChange, Variant};
 
 use super::noise;
 use crate::gradients::{ALONE, NO_PARTNER};
@@ -39,29 +38,34 @@ pub(crate) struct Entrants {
 
 impl Entrants {
     /// Those of a metric, whose variants are numbered from `first` on.
+    ///
+    /// # Errors
+    /// What [`Engine::same_function`] refuses.
     pub(crate) fn new(
         selected: Selected,
         edit: CausalEdit,
         context: &EditContext<'_>,
+        engine: &Engine,
         options: &Options,
         first: usize,
-    ) -> Self {
+    ) -> Result<Self, EngineError> {
         let arms = arms(edit, options);
         let mut next = first;
         let count = context.model.cells().len();
+        let first_alike = first_alike(edit, engine, count)?;
         let mut cells: Vec<Entrant> = Vec::with_capacity(count);
-        for at in 0..count {
+        for (at, alike) in first_alike.into_iter().enumerate() {
             let entrant = if let Some((status, reason)) = refused(edit, context, at) {
                 Entrant::Missing(status, reason)
-            } else if let Some(other) = alike(edit, context.model, at) {
-                Entrant::SameAs(other)
+            } else if alike < at {
+                Entrant::SameAs(alike)
             } else {
                 next += arms.len();
                 Entrant::Runs(next - arms.len())
             };
             cells.push(entrant);
         }
-        Self { selected, edit, arms, cells }
+        Ok(Self { selected, edit, arms, cells })
     }
 
     /// Cells that run, by index, with their first variant.
@@ -146,10 +150,11 @@ fn refused(edit: CausalEdit, context: &EditContext<'_>, cell: usize) -> Option<(
     }
 }
 
-/// An earlier cell with which the change makes the same function.
-fn alike(edit: CausalEdit, model: &Model, cell: usize) -> Option<usize> {
+/// Per cell the first one with which the change makes the same function: itself, unless the change is to zero.
+fn first_alike(edit: CausalEdit, engine: &Engine, cells: usize) -> Result<Vec<usize>, EngineError> {
     if edit != CausalEdit::Zero {
-        return None;
+        return Ok((0..cells).collect());
     }
-    silences_alike(model, cell).filter(|other| *other < cell)
+    let silent = |cell| Variant { changes: vec![(cell, Change::Output(OutputChange::Zero))] };
+    engine.same_function(&(0..cells).map(silent).collect::<Vec<_>>())
 }

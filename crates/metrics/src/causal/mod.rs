@@ -113,7 +113,7 @@ impl Causal {
             if edit == CausalEdit::Patch && against.is_none() {
                 return Err(CausalError::NoBase);
             }
-            let one = Entrants::new(selected, edit, &context, options, count);
+            let one = Entrants::new(selected, edit, &context, engine, options, count)?;
             count += one.running().count() * one.arms.len();
             entrants.push(one);
         }

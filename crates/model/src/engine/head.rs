@@ -65,7 +65,7 @@ impl HeadRun<'_> {
     }
 
     /// Hands over the head tile by tile: the first entry of the vocabulary and the rows from there on.
-    fn tiles(&self, mut take: impl FnMut(usize, HeadRows<'_>)) -> Result<(), EngineError> {
+    pub(crate) fn tiles(&self, mut take: impl FnMut(usize, HeadRows<'_>)) -> Result<(), EngineError> {
         let bias = match &self.spec.bias {
             None => None,
             Some(name) => Some(load_vector(self.model, name, "the bias of the head", &[self.vocab])?),
@@ -147,6 +147,17 @@ impl HeadRun<'_> {
             let bias = bias.as_deref_mut().map(|bias| &mut bias[first..last]);
             head_weight_gradient(Rows::dense(hidden, self.hidden), &sums, against, first, head, weights, bias);
         })
+    }
+
+    /// Log-sum-exp of each row's logits, and the negative log likelihood in nats of `targets`.
+    pub(crate) fn sums_and_losses(
+        &self,
+        hidden: &[f32],
+        targets: impl Iterator<Item = u32>,
+    ) -> Result<Vec<(f64, f64)>, EngineError> {
+        let mut loss = CrossEntropy::new(targets);
+        self.tiles(|first, head| loss.head(0, first, Rows::dense(hidden, self.hidden), head))?;
+        Ok(loss.sums_and_losses())
     }
 
     /// Log-sum-exp of each row's logits.

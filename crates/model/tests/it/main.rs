@@ -8,6 +8,7 @@ mod architecture_gguf;
 mod architecture_refusals;
 mod architecture_rope;
 mod changes;
+mod compare;
 mod families;
 mod files;
 mod gguf;
