@@ -5,7 +5,7 @@
 //! Text from files is escaped: it shows as text.
 
 mod claim;
-mod escape;
+pub mod escape;
 mod gather;
 mod limits;
 mod overview;

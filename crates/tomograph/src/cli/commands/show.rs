@@ -52,7 +52,7 @@ impl Args {
 }
 
 /// Reads a map from its file, or from the folder that `map` wrote.
-fn read_map(path: &std::path::Path) -> anyhow::Result<Map> {
+pub(super) fn read_map(path: &std::path::Path) -> anyhow::Result<Map> {
     let file = if path.is_dir() { path.join("map.json") } else { path.to_owned() };
     let json = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
     tomo_map::read_json(&json).with_context(|| format!("cannot understand {}", file.display()))
