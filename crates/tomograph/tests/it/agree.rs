@@ -32,7 +32,8 @@ fn made_up() -> Map {
         ..metric_info(id)
     };
     let grid = tiny_map(LlamaDims { layers: 12, ..LlamaDims::default() }, &[]).grid;
-    let column = |info, values: Vec<f64>| Column { info, scores: values.into_iter().map(Score::from_value).collect() };
+    let column =
+        |info, values: Vec<f64>| Column::new(info, values.into_iter().map(Score::from_value).collect());
     let noisy = costs().iter().enumerate().map(|(at, c)| c + 0.05 * ((at * 7919) % 13) as f64).collect();
     let upside_down = costs().iter().map(|c| -c).collect();
     let columns = vec![
