@@ -88,7 +88,7 @@ impl Table {
     }
 
     fn run(&self, race: &Race) -> (Vec<usize>, Standings) {
-        let mut targets = race.start(self.sums.len());
+        let mut targets = race.start();
         loop {
             let of = |(row, target): (&Vec<f64>, &usize)| {
                 row.iter().enumerate().map(|(s, k)| (s < *target).then_some(*k)).collect()

@@ -1,13 +1,13 @@
 //! What changes to a model do to what it says: the changed model beside the unchanged one on the same tokens.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, ensure};
 use tomo_map::CellId;
 use tomo_map::stats::{Bootstrap, quantile};
 use tomo_model::Model;
 use tomo_model::change::{Changes, Defaults, Edit, EditContext, MadeVariant, Means, Note};
-use tomo_model::engine::{ComparePlan, DamageSink, MemoryPlan, PassProgress, TokenDamage, Until, Variant};
+use tomo_model::engine::{ComparePlan, DamageSink, MemoryPlan, PassProgress, TokenDamage, Until};
 
 use crate::run::Run;
 
@@ -146,36 +146,76 @@ impl<'a> Measurement<'a> {
         };
         let made = context.variant(&self.edits)?;
         self.notes = made.notes;
-        let sink = Kept::new(sequences.len());
-        let variants: [Variant; 1] = [made.variant];
-        if !run.engine.compare_all(sequences, &variants, &self.plan, &sink, progress)? {
-            return Ok(None);
+        let sink = EveryToken::new(1, sequences.len());
+        let variants = [made.variant];
+        progress.start(self.plan.rounds.iter().map(|round| self.plan.steps(round)).sum());
+        for round in &self.plan.rounds {
+            if !run.engine.compare(sequences, &variants, round, &self.plan, &sink, None, &Started(progress))? {
+                return Ok(None);
+            }
         }
-        let (original, damage) = sink.finish();
-        let seed = self.defaults.seed;
-        Measured::of(&original, &damage, seed).ok_or_else(|| anyhow!("no token was predicted")).map(Some)
+        let Kept { original, damage } = sink.finish();
+        let damage = damage.first().map_or(&[][..], Vec::as_slice);
+        let lost = damage.iter().flatten().filter(|token| !(token.kl.is_finite() && token.nll.is_finite())).count();
+        ensure!(
+            lost == 0,
+            "the changed model leaves the range of f32\n  found: {lost} tokens without a finite loss\n  hint: a smaller change, or \
+             fewer cells"
+        );
+        Measured::of(&original, damage, self.defaults.seed).context("no token was predicted").map(Some)
     }
 }
 
-/// Everything every token said, of one variant.
-struct Kept(Mutex<(Vec<Vec<f64>>, Vec<Vec<TokenDamage>>)>);
+/// The progress of several rounds as that of one pass.
+struct Started<'a>(&'a dyn PassProgress);
 
-impl Kept {
-    fn new(sequences: usize) -> Self {
-        Self(Mutex::new((vec![Vec::new(); sequences], vec![Vec::new(); sequences])))
+impl PassProgress for Started<'_> {
+    fn start(&self, _steps: usize) {}
+
+    fn step(&self, layer: u32) {
+        self.0.step(layer);
     }
 
-    fn finish(self) -> (Vec<Vec<f64>>, Vec<Vec<TokenDamage>>) {
+    fn is_cancelled(&self) -> bool {
+        self.0.is_cancelled()
+    }
+}
+
+/// Keeps everything every token said.
+pub struct EveryToken(Mutex<Kept>);
+
+/// What [`EveryToken`] kept.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Kept {
+    /// Losses of the unchanged model, by sequence.
+    pub original: Vec<Vec<f64>>,
+    /// By variant and sequence.
+    pub damage: Vec<Vec<Vec<TokenDamage>>>,
+}
+
+impl EveryToken {
+    /// For so many variants on so many sequences.
+    pub fn new(variants: usize, sequences: usize) -> Self {
+        let damage = vec![vec![Vec::new(); sequences]; variants];
+        Self(Mutex::new(Kept { original: vec![Vec::new(); sequences], damage }))
+    }
+
+    /// What was kept, when everything has run.
+    pub fn finish(self) -> Kept {
         self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-impl DamageSink for Kept {
+impl DamageSink for EveryToken {
     fn original(&self, sequence: usize, nll: &[f64]) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).0[sequence] = nll.to_vec();
+        self.kept().original[sequence] = nll.to_vec();
     }
 
-    fn see(&self, _variant: usize, sequence: usize, tokens: &[TokenDamage]) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1[sequence] = tokens.to_vec();
+    fn see(&self, variant: usize, sequence: usize, tokens: &[TokenDamage]) {
+        self.kept().damage[variant][sequence] = tokens.to_vec();
     }
 }

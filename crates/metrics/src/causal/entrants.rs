@@ -1,7 +1,7 @@
 //! From metrics to changed models: which variant says what of which cell.
 
 use tomo_map::Status;
-use tomo_model::change::{ChangeError, Edit, EditContext, Means, Quantization};
+use tomo_model::change::{ChangeError, Edit, EditContext, Quantization};
 use tomo_model::engine::{Change, Engine, EngineError, OutputChange, Variant};
 
 use super::noise;

@@ -133,8 +133,7 @@ impl Causal {
             None => None,
         };
         let targets = entrants.iter().zip(&races).map(|(one, race)| {
-            let cells = one.running().count();
-            race.as_ref().map_or_else(|| vec![sequences; cells], |race| race.start(cells))
+            race.as_ref().map_or_else(|| vec![sequences; one.running().count()], Race::start)
         });
         let fresh = State { table: Table::new(count, sequences), targets: targets.collect() };
         let (state, found) = match keep.as_ref().map_or((None, false), Keep::load) {

@@ -20,7 +20,7 @@ pub struct NoiseFit {
 impl NoiseFit {
     /// Fits KL, by size and then by draw, `draws` of each size.
     pub fn new(levels: &[f64], draws: usize, kl: &[f64]) -> Self {
-        let alpha = weights(levels, draws).iter().zip(kl).map(|(w, kl)| w * kl).sum();
+        let alpha: f64 = weights(levels, draws).iter().zip(kl).map(|(w, kl)| w * kl).sum();
         let means: Vec<f64> =
             kl.chunks_exact(draws.max(1)).map(|of_level| of_level.iter().sum::<f64>() / draws as f64).collect();
         let centre = means.iter().sum::<f64>() / means.len().max(1) as f64;

@@ -37,6 +37,7 @@ const END: f64 = 0.975;
 /// A race between cells over sequences.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Race {
+    cells: usize,
     sequences: usize,
     first: usize,
     /// How many cells make the highest tenth.
@@ -78,7 +79,7 @@ impl Race {
         order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
         order.truncate(cells.div_ceil(PANEL_PART).max(SMALLEST_PANEL));
         order.sort_unstable();
-        Some(Self { sequences, first: FIRST.max(sequences / FIRST_PART), top: cells / 10, panel: order })
+        Some(Self { cells, sequences, first: FIRST.max(sequences / FIRST_PART), top: cells / 10, panel: order })
     }
 
     /// Cells that get all sequences whatever they say, ascending.
@@ -91,10 +92,10 @@ impl Race {
         self.top
     }
 
-    /// How many sequences of the order each of `cells` cells gets first.
-    pub fn start(&self, cells: usize) -> Vec<usize> {
-        let mut targets = vec![self.first; cells];
-        self.panel.iter().filter_map(|at| targets.get_mut(*at)).for_each(|target| *target = self.sequences);
+    /// How many sequences of the order each cell gets first.
+    pub fn start(&self) -> Vec<usize> {
+        let mut targets = vec![self.first; self.cells];
+        self.panel.iter().for_each(|at| targets[*at] = self.sequences);
         targets
     }
 

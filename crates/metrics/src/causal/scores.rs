@@ -166,8 +166,8 @@ impl Known<'_> {
         };
         let rows = || self.sums.iter().filter(is_sound);
         let sums = rows().flat_map(|own| own.iter().map(|sum| sum.unwrap_or(0.0))).collect();
-        let seen = |own: &Vec<Option<f64>>| own.iter().zip(&self.tokens).map(|(s, t)| s.map_or(0.0, |_| *t)).collect();
-        let table = SequenceTable::new(self.tokens.len(), sums, rows().flat_map(seen as fn(&_) -> Vec<f64>).collect())?;
+        let tokens = rows().flat_map(|own| own.iter().zip(&self.tokens).map(|(sum, t)| sum.map_or(0.0, |_| *t))).collect();
+        let table = SequenceTable::new(self.tokens.len(), sums, tokens)?;
         let found = split_half(&table, SPLITS, seed).filter(|found| found.sequences >= FEWEST_HALVED)?;
         Some(SelfAgreement {
             sequences: u32::try_from(found.sequences).ok()?,

@@ -49,7 +49,7 @@ impl World {
 
     /// Runs a race to its end: how many sequences each cell got, and what is then known.
     fn race(&self, race: &Race) -> (Vec<usize>, Standings) {
-        let mut targets = race.start(CELLS);
+        let mut targets = race.start();
         loop {
             let sums = self.seen(&targets);
             match race.next(&sums, &Self::tokens()) {
@@ -88,7 +88,7 @@ fn what_is_too_small_is_not_raced() {
     assert_eq!((race.top(), race.panel().len()), (21, 7));
     assert_eq!(race, Race::new(CELLS, SEQUENCES, 0).unwrap());
     assert_ne!(race.panel(), Race::new(CELLS, SEQUENCES, 1).unwrap().panel());
-    let start = race.start(CELLS);
+    let start = race.start();
     assert_eq!(start.iter().filter(|n| **n == 16).count(), 7);
     assert_eq!(start.iter().filter(|n| **n == 2).count(), 203);
 }
@@ -99,7 +99,7 @@ fn where_nothing_is_open_nothing_more_is_measured() {
     let world = World::new(1, 0.5, 0.0);
     let race = Race::new(CELLS, SEQUENCES, 0).unwrap();
     let (targets, standings) = world.race(&race);
-    assert_eq!(targets, race.start(CELLS));
+    assert_eq!(targets, race.start());
     for (found, exact) in means(&standings).iter().zip(world.exact()) {
         assert_close(*found, exact, 1e-9);
     }

@@ -170,10 +170,13 @@ impl FromStr for Part {
             part.layers = Some(layers);
             words.remove(0);
         }
-        let expert = match bracket {
-            Some(digits) => Some(digits),
-            None => words.last().and_then(|w| w.strip_prefix('e')).inspect(|_| drop(words.pop())),
-        };
+        let mut expert = bracket;
+        if expert.is_none()
+            && let Some(digits) = words.last().and_then(|word| word.strip_prefix('e'))
+        {
+            expert = Some(digits);
+            words.pop();
+        }
         if let Some(digits) = expert {
             part.expert = Some(number(digits).ok_or_else(|| wrong(text))?);
         }

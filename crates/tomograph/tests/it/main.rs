@@ -5,6 +5,7 @@
 
 mod agree;
 mod causal;
+mod changes_real;
 mod demo;
 mod demo_model;
 mod demo_program;

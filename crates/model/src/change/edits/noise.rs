@@ -73,3 +73,23 @@ impl Rewrite for Noise {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tomo_map::Component;
+
+    use super::*;
+
+    /// Computed by numpy 2.4 (`normal` of `tools/reference/changes_real.py`).
+    #[test]
+    fn draws_are_those_of_numpy() {
+        let dense = Noise::new(0.1, 7, CellId { layer: 14, component: Component::MlpDown, expert: None });
+        let expected =
+            [-1.018_576_888_507_278_6, -1.797_186_154_782_802_3, 0.046_116_286_311_230_31, -0.613_190_492_380_111_7];
+        for (at, expected) in expected.into_iter().enumerate() {
+            assert!((dense.draw(at) - expected).abs() < 1e-14, "{} for {expected}", dense.draw(at));
+        }
+        let expert = Noise::new(0.1, 0, CellId { layer: 0, component: Component::AttnQ, expert: Some(2) });
+        assert!((expert.draw(999) - 1.624_313_397_649_571).abs() < 1e-14, "{}", expert.draw(999));
+    }
+}

@@ -15,10 +15,11 @@
 
 use std::fmt;
 
+use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::matmul::matmul;
 use faer::linalg::svd::{ComputeSvdVectors, svd, svd_scratch};
-use faer::{Accum, Mat, Par, Spec};
+use faer::{Accum, Mat, Par};
 
 use tomo_map::CellId;
 
@@ -76,9 +77,9 @@ impl Rewrite for LowRank {
         let kept = self.rank.min(size);
         let matrix = Mat::<f64>::from_fn(rows, cols, |i, j| f64::from(weights.values[i * cols + j]));
         let (mut left, mut right) = (Mat::<f64>::zeros(rows, size), Mat::<f64>::zeros(cols, size));
-        let mut values = faer::diag::Diag::<f64>::zeros(size);
+        let mut values = Diag::<f64>::zeros(size);
         let (par, thin) = (Par::rayon(0), ComputeSvdVectors::Thin);
-        let scratch = svd_scratch::<f64>(rows, cols, thin, thin, par, Spec::default());
+        let scratch = svd_scratch::<f64>(rows, cols, thin, thin, par, Default::default());
         let mut memory = MemBuffer::new(scratch);
         svd(
             matrix.as_ref(),
@@ -87,19 +88,18 @@ impl Rewrite for LowRank {
             Some(right.as_mut()),
             par,
             MemStack::new(&mut memory),
-            Spec::default(),
+            Default::default(),
         )
         .map_err(|_| EngineError::Rewrite {
             cell: self.cell.to_string(),
             reason: "its singular values do not converge".to_owned(),
         })?;
-        let mut kept_left = left.subcols_mut(0, kept);
         for at in 0..kept {
             let value = values.column_vector()[at];
-            kept_left.rb_mut().col_mut(at).iter_mut().for_each(|x| *x *= value);
+            left.col_mut(at).iter_mut().for_each(|x| *x *= value);
         }
         let mut product = matrix;
-        matmul(product.as_mut(), Accum::Replace, kept_left.rb(), right.subcols(0, kept).transpose(), 1.0, par);
+        matmul(product.as_mut(), Accum::Replace, left.subcols(0, kept), right.subcols(0, kept).transpose(), 1.0, par);
         for (i, row) in out.chunks_exact_mut(cols.max(1)).enumerate() {
             row.iter_mut().enumerate().for_each(|(j, w)| *w = product[(i, j)] as f32);
         }

@@ -7,7 +7,7 @@ use tomo_model::change::{Changes, Defaults};
 use tomo_render::escape::plain;
 
 use super::model_args::{ModelArgs, locate, open};
-use super::run_args::{RunArgs, announce};
+use super::run_args::RunArgs;
 use super::{Context, Exit};
 use crate::cli::interrupt;
 use crate::cli::numbers::{bytes, count, seconds};
@@ -103,9 +103,19 @@ fn announce_measurement(measurement: &Measurement<'_>, run: &Run, context: &mut 
     let all = run.engine.model().grid().cells.len();
     let changes = measurement.changes.to_string();
     writeln!(context.streams.err, "change: {} ({} of {all} cells)", plain(&changes, 400), measurement.cells().count())?;
-    for note in &measurement.notes {
-        writeln!(context.streams.err, "note: {note}")?;
+    if let Some(first) = &measurement.first {
+        writeln!(context.streams.err, "first pass: collects means, memory about {}", bytes(first.bytes))?;
     }
+    let plan = &measurement.plan;
+    let weights = if plan.resident { "weights stay in memory" } else { "weights streamed block by block" };
+    writeln!(
+        context.streams.err,
+        "text: {}\nmemory: about {}, {weights}; reads {}, {:.2} TFLOP",
+        plain(&run.windows.description, 200),
+        bytes(plan.bytes),
+        bytes(plan.read_bytes),
+        plan.operations as f64 / 1e12,
+    )?;
     Ok(())
 }
 
