@@ -57,11 +57,7 @@ impl Table {
     }
 
     fn reliability(&self) -> Result<(), Box<dyn Error>> {
-        let table = SequenceTable::new(
-            self.tokens.len(),
-            self.sums.concat(),
-            self.tokens.repeat(self.sums.len()),
-        );
+        let table = SequenceTable::new(self.tokens.len(), self.sums.concat(), self.tokens.repeat(self.sums.len()));
         let found = table.and_then(|table| split_half(&table, 400, 0)).ok_or("no reliability")?;
         let mut out = std::io::stdout();
         let (cells, ceiling) = (self.sums.len(), found.ceiling.unwrap_or(f64::NAN));
@@ -119,15 +115,7 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn add(
-        &mut self,
-        drawn: &Table,
-        race: &Race,
-        targets: &[usize],
-        standings: &Standings,
-        truth: &[f64],
-        seed: u64,
-    ) {
+    fn add(&mut self, drawn: &Table, race: &Race, targets: &[usize], standings: &Standings, truth: &[f64], seed: u64) {
         let exact = drawn.means();
         let found: Vec<f64> = standings.cells.iter().map(|cell| cell.mean).collect();
         let (a, b) = (highest(&exact, race.top()), highest(&found, race.top()));

@@ -32,8 +32,8 @@ mod writes;
 pub use activations::{Activations, CellFacts, Lanes, Salience, Sums, activations_cost};
 pub use catalogue::METRICS;
 pub use causal::{
-    Causal, CausalError, CausalPlan, Damage, Found, Keep, KeepError, Measured, MeasuredCell, MeasuredVariant, NoiseFit, Race,
-    Standing, Standings,
+    Causal, CausalError, CausalPlan, Damage, Found, Keep, KeepError, Measured, MeasuredCell, MeasuredVariant, NoiseFit,
+    Race, Standing, Standings,
 };
 pub use cost::{Cost, cost};
 pub use facts::{Facts, Matrix, Moments};

@@ -192,7 +192,8 @@ pub fn select(spec: &str) -> Result<Vec<Selected>, UnknownMetric> {
 
 /// Metrics that a name without suffix stands for.
 fn names_of(name: &str) -> impl Iterator<Item = &'static Metric> {
-    let needs_no_text = |m: &Metric| !matches!(m.kind, Kind::Activations { .. } | Kind::Gradients { .. } | Kind::Causal { .. });
+    let needs_no_text =
+        |m: &Metric| !matches!(m.kind, Kind::Activations { .. } | Kind::Gradients { .. } | Kind::Causal { .. });
     let means = move |m: &Metric| (name == "all" && needs_no_text(m)) || m.info.id == name || m.info.family == name;
     METRICS.iter().copied().filter(move |m| means(m))
 }

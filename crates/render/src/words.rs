@@ -25,7 +25,8 @@ pub(crate) fn subtitle(picture: &Picture<'_>) -> Vec<String> {
         size.push_str(&format!(" of {matrices} matrices"));
     }
     // Scores of weights alone owe nothing to the text that other metrics of the map were measured on.
-    let reads_text = ["activations", "gradients", "causal"].contains(&view.info.family.as_ref()) || view.info.id.ends_with("@x");
+    let reads_text =
+        ["activations", "gradients", "causal"].contains(&view.info.family.as_ref()) || view.info.id.ends_with("@x");
     let text = match (&p.text, p.tokens) {
         (Some(text), _) if reads_text => format!("text: {}", escape::plain(text, 120)),
         (None, Some(tokens)) => format!("{tokens} tokens of text"),

@@ -80,7 +80,10 @@ pub fn write_csv(measured: &[Measured], mut out: impl Write) -> std::io::Result<
                 for (sequence, (((kl, nll), top1), tokens)) in all {
                     let (Some(kl), Some(nll), Some(top1)) = (kl, nll, top1) else { continue };
                     let (layer, component, edit) = (id.layer, id.component, &variant.edit);
-                    writeln!(out, "{metric},{layer},{component},{expert},{edit},{sequence},{tokens},{kl},{nll},{top1}")?;
+                    writeln!(
+                        out,
+                        "{metric},{layer},{component},{expert},{edit},{sequence},{tokens},{kl},{nll},{top1}"
+                    )?;
                 }
             }
         }

@@ -7,7 +7,9 @@ use std::time::{Instant, SystemTime};
 
 use anyhow::{Context, ensure};
 use tomo_map::{CellId, Column, Map, Provenance};
-use tomo_metrics::{Activations, Causal, CausalPlan, Imatrix, Keep, Measured, Options, Progress, Request as MetricsRequest, Selected};
+use tomo_metrics::{
+    Activations, Causal, CausalPlan, Imatrix, Keep, Measured, Options, Progress, Request as MetricsRequest, Selected,
+};
 use tomo_model::engine::{MemoryPlan, Observer, PassProgress, Until};
 use tomo_model::{CellOverride, Model, OpenOptions};
 
@@ -312,12 +314,7 @@ fn causal_folder(request: &Request) -> Option<PathBuf> {
     Some(request.keep.as_ref()?.join("causal"))
 }
 
-fn causal(
-    model: &Arc<Model>,
-    request: &Request,
-    run: &Run,
-    selected: &[Selected],
-) -> anyhow::Result<Option<Causal>> {
+fn causal(model: &Arc<Model>, request: &Request, run: &Run, selected: &[Selected]) -> anyhow::Result<Option<Causal>> {
     let selected: Vec<Selected> = selected.iter().filter(|s| s.is_causal()).copied().collect();
     let mut base = None;
     if let Some(path) = &request.against {

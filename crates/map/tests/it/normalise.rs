@@ -183,9 +183,11 @@ fn ranks_stay_within_the_column_where_only_a_column_may_be_compared() {
 /// Numbers that cells share are comparable over the map, and every view says which of them are copies.
 #[test]
 fn shared_numbers_are_said_to_be_shared() {
-    for (scope, distinct, words) in
-        [(Scope::Input, 4, "four distinct columns"), (Scope::Silence, 3, "three distinct columns"), (Scope::Layer, 1, "one number per layer")]
-    {
+    for (scope, distinct, words) in [
+        (Scope::Input, 4, "four distinct columns"),
+        (Scope::Silence, 3, "three distinct columns"),
+        (Scope::Layer, 1, "one number per layer"),
+    ] {
         let map = small(with(|i| i.scope = scope));
         let view = map.default_view("s").unwrap();
         assert_eq!((view.normalisation, view.across_columns), ("raw", true));

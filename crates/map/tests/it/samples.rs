@@ -83,7 +83,13 @@ fn metric_info(at: usize) -> impl Strategy<Value = MetricInfo> {
     let meaning =
         prop_oneof![Just(Meaning::Structure), Just(Meaning::Used), Just(Meaning::Fragile), Just(Meaning::Changed)];
     let direction = prop_oneof![Just(Direction::High), Just(Direction::Low), Just(Direction::Neutral)];
-    let scope = prop_oneof![Just(Scope::Map), Just(Scope::Column), Just(Scope::Input), Just(Scope::Silence), Just(Scope::Layer)];
+    let scope = prop_oneof![
+        Just(Scope::Map),
+        Just(Scope::Column),
+        Just(Scope::Input),
+        Just(Scope::Silence),
+        Just(Scope::Layer)
+    ];
     let additivity = prop_oneof![Just(Additivity::Additive), Just(Additivity::NonNegative), Just(Additivity::Signed)];
     (vec(text(), 6), meaning, direction, scope, additivity, option::of(finite()), any::<bool>()).prop_map(
         move |(t, meaning, direction, scope, additivity, middle, proxy)| MetricInfo {

@@ -42,7 +42,9 @@ pub(crate) static METRIC: Metric = Metric {
         additivity: Additivity::NonNegative,
         middle: None,
         proxy: false,
-        caveat: Cow::Borrowed("Zero is no usual output; without queries or keys attention is uniform, which is another question."),
+        caveat: Cow::Borrowed(
+            "Zero is no usual output; without queries or keys attention is uniform, which is another question.",
+        ),
     },
     source: include_str!("ablate_zero.rs"),
     kind: Kind::Causal { edit: CausalEdit::Zero },

@@ -48,7 +48,9 @@ pub enum CausalError {
     #[error(transparent)]
     Keep(#[from] KeepError),
     /// `patch-kl` takes cells from a checkpoint that was not named.
-    #[error("patch-kl takes cells from another checkpoint\n  expected: one of the same shape\n  found: none\n  hint: --against BASE")]
+    #[error(
+        "patch-kl takes cells from another checkpoint\n  expected: one of the same shape\n  found: none\n  hint: --against BASE"
+    )]
     NoBase,
 }
 
@@ -132,15 +134,17 @@ impl Causal {
             Some(means) => Some(engine.plan(lengths, &[&means], means.bytes(), Until::LastBlock)?),
             None => None,
         };
-        let targets = entrants.iter().zip(&races).map(|(one, race)| {
-            race.as_ref().map_or_else(|| vec![sequences; one.running().count()], Race::start)
-        });
+        let targets = entrants
+            .iter()
+            .zip(&races)
+            .map(|(one, race)| race.as_ref().map_or_else(|| vec![sequences; one.running().count()], Race::start));
         let fresh = State { table: Table::new(count, sequences), targets: targets.collect() };
         let (state, found) = match keep.as_ref().map_or((None, false), Keep::load) {
             (Some(kept), _) if kept.is_like(&fresh) => (kept, true),
             (_, was_there) => (fresh, was_there),
         };
-        let racing = races.iter().flatten().fold((0, 0), |(panel, races), race| (panel + race.panel().len(), races + 1));
+        let racing =
+            races.iter().flatten().fold((0, 0), |(panel, races), race| (panel + race.panel().len(), races + 1));
         let cells = entrants.iter().zip(&races).filter(|(_, race)| race.is_some());
         let cells: usize = cells.map(|(one, _)| one.running().count()).sum();
         let mut causal = Self {

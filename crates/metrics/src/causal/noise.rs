@@ -32,7 +32,10 @@ impl NoiseFit {
     /// Why the slope is to be read with care, if it is.
     pub(crate) fn caveat(&self) -> Option<String> {
         let r2 = self.r2.filter(|r2| *r2 < LINEAR)?;
-        Some(format!("the divergence does not grow with the square of the noise here (R2 {})", tomo_map::significant(r2, 2)))
+        Some(format!(
+            "the divergence does not grow with the square of the noise here (R2 {})",
+            tomo_map::significant(r2, 2)
+        ))
     }
 }
 

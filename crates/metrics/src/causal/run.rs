@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use tomo_model::engine::{
-    DamageSink, Engine, Observer, PassProgress, Resume, Round, TokenDamage, Until, Variant,
-};
+use tomo_model::engine::{DamageSink, Engine, Observer, PassProgress, Resume, Round, TokenDamage, Until, Variant};
 
 use super::state::Keep;
 use super::table::Table;

@@ -12,7 +12,8 @@ use crate::activations::with_interval;
 const UNFINISHED: &str = "the scan ended before this cell was measured";
 const OVERFLOW: &str = "the changed model leaves the range of f32 on this text";
 const NO_CHANGE: &str = "the change leaves every prediction as it is";
-const NO_TOKEN: &str = "the change leaves every prediction as it is: perhaps no token of this text is sent to this expert";
+const NO_TOKEN: &str =
+    "the change leaves every prediction as it is: perhaps no token of this text is sent to this expert";
 
 /// Random halves for the reliability.
 const SPLITS: usize = 200;
@@ -36,7 +37,8 @@ impl Causal {
         let (sums, tokens) = (self.sums(metric), self.tokens());
         let panel = self.races[metric].as_ref().map_or(&[][..], |race| race.panel());
         let standings = Standings::new(panel, &sums, &tokens);
-        let known = Known { sums, text_variance: standings.text_variance(&tokens, bootstrap), tokens, standings, bootstrap };
+        let known =
+            Known { sums, text_variance: standings.text_variance(&tokens, bootstrap), tokens, standings, bootstrap };
         let places: Vec<usize> = one.running().map(|(cell, _)| cell).collect();
         let at = |cell: usize| -> Result<usize, (Status, String)> {
             let (speaker, _) = one.speaker(cell)?;
@@ -166,7 +168,8 @@ impl Known<'_> {
         };
         let rows = || self.sums.iter().filter(is_sound);
         let sums = rows().flat_map(|own| own.iter().map(|sum| sum.unwrap_or(0.0))).collect();
-        let tokens = rows().flat_map(|own| own.iter().zip(&self.tokens).map(|(sum, t)| sum.map_or(0.0, |_| *t))).collect();
+        let tokens =
+            rows().flat_map(|own| own.iter().zip(&self.tokens).map(|(sum, t)| sum.map_or(0.0, |_| *t))).collect();
         let table = SequenceTable::new(self.tokens.len(), sums, tokens)?;
         let found = split_half(&table, SPLITS, seed).filter(|found| found.sequences >= FEWEST_HALVED)?;
         Some(SelfAgreement {

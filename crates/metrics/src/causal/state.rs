@@ -57,7 +57,9 @@ impl State {
 
 /// What could not be kept.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot keep what the scan knows\n  folder: {folder:?}\n  found: {source}\n  hint: free some room there; the same command goes on from what was saved")]
+#[error(
+    "cannot keep what the scan knows\n  folder: {folder:?}\n  found: {source}\n  hint: free some room there; the same command goes on from what was saved"
+)]
 pub struct KeepError {
     folder: PathBuf,
     source: std::io::Error,

@@ -15,8 +15,24 @@ use crate::taps::fixtures;
 
 /// One fixture of every family.
 const FAMILIES: [&str; 18] = [
-    "arcee", "gemma", "gemma2", "gemma3", "gpt2", "gpt_neox", "granite", "llama", "mistral", "mixtral", "olmo2", "olmoe",
-    "phi3", "qwen2", "qwen3", "qwen3_moe", "smollm3", "starcoder2",
+    "arcee",
+    "gemma",
+    "gemma2",
+    "gemma3",
+    "gpt2",
+    "gpt_neox",
+    "granite",
+    "llama",
+    "mistral",
+    "mixtral",
+    "olmo2",
+    "olmoe",
+    "phi3",
+    "qwen2",
+    "qwen3",
+    "qwen3_moe",
+    "smollm3",
+    "starcoder2",
 ];
 const ALL: &str = "quant-kl-int3,quant-kl-q4_0,noise-alpha,ablate-zero,ablate-mean,ablate-resample,lowrank-kl";
 
@@ -24,22 +40,34 @@ fn options() -> Options {
     Options { group: 8, resamples: 200, noise_seeds: 1, exact: true, ..Options::default() }
 }
 
-fn engine(model: &Arc<Model>, options: EngineOptions) -> Engine {
-    Engine::new(model.clone(), model.architecture().unwrap(), options).unwrap()
-}
-
 fn lengths(sequences: &[Vec<u32>]) -> Vec<usize> {
     sequences.iter().map(Vec::len).collect()
 }
 
-fn planned(engine: &Engine, spec: &str, options: &Options, sequences: &[Vec<u32>], keep: Option<Keep>) -> Causal {
-    let selected = select(spec).unwrap();
-    Causal::new(engine, engine.model(), &selected, options, &lengths(sequences), None, keep).unwrap().unwrap()
+/// A model ready to run.
+struct Ready {
+    model: Arc<Model>,
+    engine: Engine,
 }
 
-fn scan(engine: &Engine, spec: &str, options: &Options, sequences: &[Vec<u32>]) -> (Vec<Column>, Vec<Measured>) {
-    let mut causal = planned(engine, spec, options, sequences, None);
-    assert!(causal.run(engine, sequences, &Unwatched).unwrap());
+impl Ready {
+    fn new(model: &Arc<Model>, options: EngineOptions) -> Self {
+        Self {
+            model: model.clone(),
+            engine: Engine::new(model.clone(), model.architecture().unwrap(), options).unwrap(),
+        }
+    }
+}
+
+fn planned(ready: &Ready, spec: &str, options: &Options, sequences: &[Vec<u32>], keep: Option<Keep>) -> Causal {
+    let selected = select(spec).unwrap();
+    let Ready { model, engine } = ready;
+    Causal::new(engine, model, &selected, options, &lengths(sequences), None, keep).unwrap().unwrap()
+}
+
+fn scan(ready: &Ready, spec: &str, options: &Options, sequences: &[Vec<u32>]) -> (Vec<Column>, Vec<Measured>) {
+    let mut causal = planned(ready, spec, options, sequences, None);
+    assert!(causal.run(&ready.engine, sequences, &Unwatched).unwrap());
     (causal.columns(), causal.measured())
 }
 
@@ -55,7 +83,7 @@ fn every_family_keeps_the_equations() {
     for case in FAMILIES {
         let model = open(&fixtures().join("parity").join(case));
         let sequences = tokens(case);
-        let (columns, measured) = scan(&engine(&model, EngineOptions::default()), ALL, &options(), &sequences);
+        let (columns, measured) = scan(&Ready::new(&model, EngineOptions::default()), ALL, &options(), &sequences);
         for (column, measured) in columns.iter().zip(&measured) {
             let id = column.info.id.as_ref();
             assert_eq!((id, column.info.proxy), (measured.metric.as_str(), false));
@@ -75,7 +103,7 @@ fn every_family_keeps_the_equations() {
             recomputed(column, measured);
         }
         let streamed = EngineOptions { streamed: true, ..EngineOptions::default() };
-        let (again, measured_again) = scan(&engine(&model, streamed), ALL, &options(), &sequences);
+        let (again, measured_again) = scan(&Ready::new(&model, streamed), ALL, &options(), &sequences);
         assert!(columns == again && measured == measured_again, "{case}: streamed is not resident");
     }
 }
@@ -110,10 +138,10 @@ fn recomputed(column: &Column, measured: &Measured) {
 fn ablation_to_zero_has_three_columns() {
     let model = open(&fixtures().join("parity/llama"));
     let sequences = tokens("llama");
-    let engine = engine(&model, EngineOptions::default());
-    let causal = planned(&engine, "ablate-zero", &options(), &sequences, None);
+    let ready = Ready::new(&model, EngineOptions::default());
+    let causal = planned(&ready, "ablate-zero", &options(), &sequences, None);
     assert_eq!(causal.plan().variants, 3 * model.grid().layers as usize);
-    let (columns, measured) = scan(&engine, "ablate-zero", &options(), &sequences);
+    let (columns, measured) = scan(&ready, "ablate-zero", &options(), &sequences);
     let of = |layer: u32, component| {
         let at = model.cells().iter().position(|c| (c.id.layer, c.id.component) == (layer, component)).unwrap();
         columns[0].scores[at].clone()
@@ -154,19 +182,19 @@ fn keep(folder: &Path, key: &str) -> Keep {
 #[test]
 fn a_scan_goes_on_to_the_same_bits() {
     let (model, sequences) = demo();
-    let engine = engine(&model, EngineOptions::default());
+    let ready = Ready::new(&model, EngineOptions::default());
     let options = Options { exact: false, ..options() };
     let spec = "quant-kl-int3,ablate-mean";
-    let (columns, measured) = scan(&engine, spec, &options, &sequences);
+    let (columns, measured) = scan(&ready, spec, &options, &sequences);
     for steps in [1, 7, 40, 200] {
         let folder = tempfile::tempdir().unwrap();
         let (mut ended, mut found_some) = (0, false);
         loop {
-            let mut causal = planned(&engine, spec, &options, &sequences, Some(keep(folder.path(), "a")));
+            let mut causal = planned(&ready, spec, &options, &sequences, Some(keep(folder.path(), "a")));
             found_some |= matches!(causal.plan().found, Found::State { .. });
             // Every time a little longer, so that even one step at a time comes to an end.
             let progress = After(AtomicUsize::new(steps * (ended + 1)));
-            if causal.run(&engine, &sequences, &progress).unwrap() {
+            if causal.run(&ready.engine, &sequences, &progress).unwrap() {
                 assert!(causal.columns() == columns && causal.measured() == measured, "{steps}");
                 break;
             }
@@ -179,11 +207,11 @@ fn a_scan_goes_on_to_the_same_bits() {
 #[test]
 fn what_is_kept_of_another_scan_is_not_used() {
     let (model, sequences) = demo();
-    let engine = engine(&model, EngineOptions::default());
+    let ready = Ready::new(&model, EngineOptions::default());
     let folder = tempfile::tempdir().unwrap();
-    let kept = |key: &str| planned(&engine, "ablate-zero", &options(), &sequences, Some(keep(folder.path(), key)));
+    let kept = |key: &str| planned(&ready, "ablate-zero", &options(), &sequences, Some(keep(folder.path(), key)));
     assert_eq!(kept("a").plan().found, Found::Nothing);
-    assert!(kept("a").run(&engine, &sequences, &Unwatched).unwrap());
+    assert!(kept("a").run(&ready.engine, &sequences, &Unwatched).unwrap());
     assert!(matches!(kept("a").plan().found, Found::State { done, of } if done == of && of > 0));
     assert_eq!(kept("b").plan().found, Found::Other);
     // Cut anywhere, it is no state.
@@ -200,13 +228,13 @@ fn what_is_kept_of_another_scan_is_not_used() {
 #[test]
 fn racing_leaves_the_highest_tenth_as_it_is() {
     let (model, sequences) = demo();
-    let engine = engine(&model, EngineOptions::default());
-    let (exact, _) = scan(&engine, "quant-kl-int2", &options(), &sequences);
+    let ready = Ready::new(&model, EngineOptions::default());
+    let (exact, _) = scan(&ready, "quant-kl-int2", &options(), &sequences);
     let racing = Options { exact: false, ..options() };
-    let causal = planned(&engine, "quant-kl-int2", &racing, &sequences, None);
+    let causal = planned(&ready, "quant-kl-int2", &racing, &sequences, None);
     assert_eq!(causal.plan().racing, Some((196, 7)));
     assert_eq!(causal.plan().first, 2 * 189 + 8 * 7);
-    let (raced, measured) = scan(&engine, "quant-kl-int2", &racing, &sequences);
+    let (raced, measured) = scan(&ready, "quant-kl-int2", &racing, &sequences);
     let measurement = raced[0].measurement.as_ref().unwrap();
     let mut counts = [0; 2];
     for (at, n) in measurement.sequences.iter().enumerate() {
@@ -230,9 +258,9 @@ fn racing_leaves_the_highest_tenth_as_it_is() {
 #[test]
 fn what_was_not_measured_has_no_score() {
     let (model, sequences) = demo();
-    let engine = engine(&model, EngineOptions::default());
-    let mut causal = planned(&engine, "ablate-zero,quant-kl-int3", &options(), &sequences, None);
-    assert!(!causal.run(&engine, &sequences, &After(AtomicUsize::new(3))).unwrap());
+    let ready = Ready::new(&model, EngineOptions::default());
+    let mut causal = planned(&ready, "ablate-zero,quant-kl-int3", &options(), &sequences, None);
+    assert!(!causal.run(&ready.engine, &sequences, &After(AtomicUsize::new(3))).unwrap());
     for column in causal.columns() {
         assert!(column.scores.iter().all(|s| s.status() == Status::NotMeasured), "{}", column.info.id);
         assert!(column.measurement.unwrap().sequences.iter().all(|n| *n == 0));
@@ -243,13 +271,14 @@ fn what_was_not_measured_has_no_score() {
 #[test]
 fn cells_of_another_checkpoint_take_the_place_of_these() {
     let (model, sequences) = demo();
-    let engine = engine(&model, EngineOptions::default());
+    let ready = Ready::new(&model, EngineOptions::default());
     let selected = select("patch-kl").unwrap();
     let patched = |base: &Path| {
         let base = Some(open(base));
-        let mut causal =
-            Causal::new(&engine, &model, &selected, &options(), &lengths(&sequences), base, None).unwrap().unwrap();
-        assert!(causal.run(&engine, &sequences, &Unwatched).unwrap());
+        let mut causal = Causal::new(&ready.engine, &model, &selected, &options(), &lengths(&sequences), base, None)
+            .unwrap()
+            .unwrap();
+        assert!(causal.run(&ready.engine, &sequences, &Unwatched).unwrap());
         causal.columns().remove(0)
     };
     let tuned = patched(&fixtures().join("demo/tuned"));
@@ -258,20 +287,20 @@ fn cells_of_another_checkpoint_take_the_place_of_these() {
     assert!(itself.scores.iter().all(|s| s.value() == Some(0.0) && s.reason().is_some()));
     let other = patched(&fixtures().join("parity/llama"));
     assert!(other.scores.iter().all(|s| s.status() == Status::NotApplicable), "{:?}", other.scores[0]);
-    assert!(Causal::new(&engine, &model, &selected, &options(), &lengths(&sequences), None, None).is_err());
+    assert!(Causal::new(&ready.engine, &model, &selected, &options(), &lengths(&sequences), None, None).is_err());
 }
 
 /// The line through the noise of a cell is exact where damage is small, and said to bend where it is not.
 #[test]
 fn noise_has_a_slope_and_its_fit() {
     let (model, sequences) = demo();
-    let engine = engine(&model, EngineOptions::default());
+    let ready = Ready::new(&model, EngineOptions::default());
     let small = Options { noise_levels: vec![0.002, 0.004, 0.006, 0.008], noise_seeds: 2, ..options() };
-    let (_, measured) = scan(&engine, "noise-alpha", &small, &sequences);
+    let (_, measured) = scan(&ready, "noise-alpha", &small, &sequences);
     let r2: Vec<f64> = measured[0].cells.iter().filter_map(|cell| cell.r2).collect();
     assert!(r2.iter().filter(|r2| **r2 > 0.9).count() > r2.len() * 9 / 10, "{r2:?}");
     let large = Options { noise_levels: vec![1.0, 2.0, 4.0, 8.0], ..options() };
-    let (columns, _) = scan(&engine, "noise-alpha", &large, &sequences);
+    let (columns, _) = scan(&ready, "noise-alpha", &large, &sequences);
     let bent = columns[0].scores.iter().filter(|s| s.reason().is_some_and(|r| r.contains("R2"))).count();
     assert!(bent > columns[0].scores.len() / 2, "{bent}");
 }

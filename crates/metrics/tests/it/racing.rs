@@ -156,7 +156,8 @@ fn the_highest_tenth_comes_out_at_a_third_of_the_cost() {
         same += usize::from(found_top == exact_top);
         of_others += exact_top.iter().filter(|at| !found_top.contains(at)).count();
         passes += targets.iter().sum::<usize>();
-        let stopped: Vec<f64> = (0..CELLS).filter(|at| targets[*at] < SEQUENCES).map(|at| found[at] / exact[at]).collect();
+        let stopped: Vec<f64> =
+            (0..CELLS).filter(|at| targets[*at] < SEQUENCES).map(|at| found[at] / exact[at]).collect();
         ratios.push(stopped.iter().sum::<f64>() / stopped.len() as f64);
     }
     let share = passes as f64 / (TEXTS as usize * CELLS * SEQUENCES) as f64;

@@ -16,7 +16,8 @@ fn demo() -> String {
 
 /// Eight sequences of twelve bytes.
 fn token_ids(to: &Path) -> String {
-    let text = b"It was a dark evening, and the engineer asked the dog about the ladder; nobody in the lighthouse knew it.";
+    let text =
+        b"It was a dark evening, and the engineer asked the dog about the ladder; nobody in the lighthouse knew it.";
     let sequences: Vec<Vec<u8>> = (0..8).map(|at| text[at * 12..][..12].to_vec()).collect();
     let path = to.join("tokens.json");
     fs::write(&path, serde_json::to_string(&sequences).unwrap()).unwrap();
@@ -63,7 +64,12 @@ fn an_exact_scan_says_what_it_takes_and_how_far_it_agrees_with_itself() {
 #[test]
 fn what_was_measured_is_kept_and_gives_the_scores() {
     let folder = tempfile::tempdir().unwrap();
-    let (outcome, out) = scan(folder.path(), "out", "noise-alpha,quant-kl-int3", &["--exact", "--noise-seeds", "1", "--noise-levels", "0.1,0.2"]);
+    let (outcome, out) = scan(
+        folder.path(),
+        "out",
+        "noise-alpha,quant-kl-int3",
+        &["--exact", "--noise-seeds", "1", "--noise-levels", "0.1,0.2"],
+    );
     assert!(outcome.out.contains("measured.json"));
     let measured: Value = serde_json::from_slice(&fs::read(out.join("measured.json")).unwrap()).unwrap();
     let map = read(&out);
@@ -133,7 +139,9 @@ fn cells_of_another_checkpoint_need_one() {
 
 #[test]
 fn wrong_options_are_refused_before_anything_runs() {
-    for (option, value) in [("--noise-levels", "0"), ("--noise-levels", "a"), ("--rank", "0"), ("--rank", "1.5"), ("--noise-seeds", "0")] {
+    for (option, value) in
+        [("--noise-levels", "0"), ("--noise-levels", "a"), ("--rank", "0"), ("--rank", "1.5"), ("--noise-seeds", "0")]
+    {
         run(["map", &demo(), "--metric", "lowrank-kl", option, value]).ended(Exit::Usage);
     }
 }
