@@ -159,6 +159,7 @@ impl Reverse<'_> {
         let layer = match state.at {
             At::Forward(layer) => return Ok(layer <= self.engine.architecture.layers.len()),
             At::Backward(layer) => layer,
+            At::Head(_) => return Ok(false),
         };
         let width = self.objectives.len() * self.engine.architecture.hidden;
         let sizes = self.groups.iter().map(|g| g.rows() * width);

@@ -3,14 +3,62 @@
 use super::change::{DamageSink, TokenDamage};
 use super::pass::Comparison;
 use super::plan::HEAD_ROWS;
+use super::saved::HeadState;
+use crate::architecture::Architecture;
 use crate::engine::error::EngineError;
 use crate::engine::ops::{Columns, Damage, NormWeights, Original, OriginalTile, normalise, normalise_heads};
 use crate::engine::tap::Rows;
 use crate::engine::weights::load_norm;
 
 impl Comparison<'_> {
-    /// Compares predictions and tells `sink`. `false`: cancelled, and nothing was told.
-    pub(super) fn head(&mut self, sink: &dyn DamageSink) -> Result<bool, EngineError> {
+    /// Compares predictions and tells `sink`, going on from `left` where there is such. `false`: cancelled, and nothing was told.
+    pub(super) fn head(&mut self, left: Option<HeadState>, sink: &dyn DamageSink) -> Result<bool, EngineError> {
+        let mut state = match left {
+            Some(state) => state,
+            None => self.begin_head()?,
+        };
+        let engine = self.engine;
+        let Architecture { hidden, vocab, layers, .. } = &engine.architecture;
+        let (hidden, last) = (*hidden, layers.len());
+        let predicted = state.losses.len();
+        let start = if self.order.is_empty() || predicted == 0 { *vocab } else { state.done };
+        // Enough for the original to run on all threads; few variants are cut finer.
+        let sides = engine.threads().max((4 * engine.threads()).div_ceil(self.order.len().max(1)));
+        let mut tile = OriginalTile::default();
+        let head = engine.head_run(engine.head_weights(self.resident)?);
+        let done = head.tiles_from(start, |first, rows| {
+            let width = rows.weights.len() / hidden;
+            for start in (0..predicted).step_by(HEAD_ROWS) {
+                if self.meter.is_cancelled() {
+                    return Ok(false);
+                }
+                let part = start..predicted.min(start + HEAD_ROWS);
+                let values = part.start * hidden..part.end * hidden;
+                let x = Rows::dense(&state.original[values.clone()], hidden);
+                let originals = &mut state.originals[part.clone()];
+                let damages = state.damages.chunks_exact_mut(predicted).map(|of| &mut of[part.clone()]);
+                let variants = self.stream.chunks_exact(self.rows * hidden).map(|of| &of[values.clone()]);
+                let variants = variants.zip(damages).collect();
+                engine.pool.install(|| {
+                    tile.see(first, x, rows, originals, sides);
+                    tile.compare(hidden, rows, originals, variants);
+                });
+                let operations = self.head_operations(width, part.len());
+                self.meter.advance(operations, last);
+            }
+            state.done = first + width;
+            self.leave_head(&state)?;
+            Ok(true)
+        })?;
+        if done {
+            self.meter.finish(last);
+            self.tell(sink, &state);
+        }
+        Ok(done)
+    }
+
+    /// Losses of the original; everything else at its beginning.
+    fn begin_head(&mut self) -> Result<HeadState, EngineError> {
         let engine = self.engine;
         let (hidden, last) = (engine.architecture.hidden, engine.architecture.layers.len());
         let norm = load_norm(&engine.model, &engine.architecture.final_norm, hidden, hidden)?;
@@ -22,41 +70,21 @@ impl Comparison<'_> {
         let losses: Vec<f64> = found.iter().map(|(_, loss)| *loss).collect();
         self.check_losses(&losses)?;
         self.meter.advance(self.rows as u64 * self.meter.costs.head(), last);
-
         self.variants_hidden(&norm);
-        let mut originals: Vec<Original> =
-            targets.iter().zip(&found).map(|(target, (log_sum, _))| Original::new(*target, *log_sum)).collect();
-        let predicted = targets.len();
-        let mut damages = vec![Damage::NONE; self.order.len() * predicted];
-        let mut tile = OriginalTile::default();
-        let (own, vocab) = (self.rows * hidden, engine.architecture.vocab as u64);
-        let mut cancelled = self.order.is_empty();
-        head.tiles(|first, rows| {
-            for start in (0..predicted).step_by(HEAD_ROWS) {
-                cancelled |= self.meter.is_cancelled();
-                if cancelled {
-                    return;
-                }
-                let count = HEAD_ROWS.min(predicted - start);
-                let x = Rows::dense(&original[start * hidden..(start + count) * hidden], hidden);
-                let originals = &mut originals[start..start + count];
-                let damages = damages.chunks_exact_mut(predicted).map(|of| &mut of[start..start + count]);
-                let hiddens = self.stream.chunks_exact(own).map(|of| &of[start * hidden..(start + count) * hidden]);
-                let variants = hiddens.zip(damages).collect();
-                engine.pool.install(|| {
-                    tile.see(first, x, rows, originals);
-                    tile.compare(hidden, rows, originals, variants);
-                });
-                let share = self.meter.costs.head() * (rows.weights.len() / hidden) as u64 / vocab.max(1);
-                self.meter.advance(count as u64 * share * (1 + self.order.len() as u64), last);
-            }
-        })?;
-        if (cancelled && !self.order.is_empty()) || self.meter.is_cancelled() {
-            return Ok(false);
-        }
-        self.meter.finish(last);
-        self.tell(sink, &losses, &originals, &damages);
-        Ok(true)
+        let original_of = |(target, (log_sum, _)): (&u32, &(f64, f64))| Original::new(*target, *log_sum);
+        Ok(HeadState {
+            originals: targets.iter().zip(&found).map(original_of).collect(),
+            damages: vec![Damage::NONE; self.order.len() * targets.len()],
+            original,
+            losses,
+            done: 0,
+        })
+    }
+
+    /// Operations of so many entries of the vocabulary for so many rows of the original and of each variant.
+    pub(super) fn head_operations(&self, entries: usize, rows: usize) -> u64 {
+        let each = self.meter.costs.head() / (self.engine.architecture.vocab as u64).max(1);
+        (entries * rows) as u64 * each * (1 + self.order.len() as u64)
     }
 
     /// Hidden states that predict something, after the final norm, `[P, D]`.
@@ -99,7 +127,8 @@ impl Comparison<'_> {
         Ok(())
     }
 
-    fn tell(&self, sink: &dyn DamageSink, losses: &[f64], originals: &[Original], damages: &[Damage]) {
+    fn tell(&self, sink: &dyn DamageSink, state: &HeadState) {
+        let HeadState { losses, originals, damages, .. } = state;
         let ends = self.lengths().scan(0, |end, length| {
             *end += length - 1;
             Some((*end + 1 - length)..*end)

@@ -9,6 +9,7 @@ mod head;
 mod identity;
 mod pass;
 mod plan;
+mod saved;
 
 pub use change::{Change, DamageSink, OutputChange, Rewrite, Round, TokenDamage, Variant};
 pub use plan::ComparePlan;
@@ -37,6 +38,9 @@ impl Engine {
     /// token's prediction. `sequences` and `variants` are all that `plan` was made for; `which` is one of its rounds, or any
     /// other choice of them. `false` when it was cancelled: then `sink` has been told nothing.
     ///
+    /// With `resume`, the pass leaves now and then what it needs to go on, and goes on from what it finds; its key must tell
+    /// apart all but the round.
+    ///
     /// What a variant does to a sequence has the same bits whatever runs beside it and however blocks are loaded, on the same
     /// build and number of threads.
     ///
@@ -54,15 +58,14 @@ impl Engine {
         resume: Option<&Resume>,
         progress: &dyn PassProgress,
     ) -> Result<bool, EngineError> {
-        // Not yet.
-        let _ = resume;
         self.check_sequences(sequences.iter().map(Vec::as_slice))?;
         for (number, variant) in variants.iter().enumerate() {
             variant.check(number, sequences.len(), &self.model)?;
         }
         which.check(sequences.len(), variants.len())?;
-        let mut comparison = Comparison::new(self, sequences, variants, which, plan, progress)?;
-        Ok(comparison.blocks()? && comparison.head(sink)?)
+        let mut comparison = Comparison::new(self, sequences, variants, which, plan, (resume, progress))?;
+        let (first, head) = comparison.restore()?;
+        Ok(comparison.blocks(first)? && comparison.head(head, sink)?)
     }
 }
 

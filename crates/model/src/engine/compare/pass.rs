@@ -6,11 +6,13 @@ use rayon::prelude::*;
 
 use super::change::{Change, OutputChange, Round, Variant};
 use super::plan::{ComparePlan, Costs};
+use super::saved::Saver;
 use crate::engine::block::{Block, Edit, Edits, RotaryTables, Tape};
 use crate::engine::buffer::Buffer;
 use crate::engine::error::EngineError;
 use crate::engine::memory::GROUP_ROWS;
 use crate::engine::pass::{Embedded, Engine, PassProgress, groups};
+use crate::engine::resume::Resume;
 use crate::engine::tap::{CellWeights, Rows};
 use crate::engine::taps::{Group, Taps};
 use crate::engine::weights::BlockWeights;
@@ -31,7 +33,7 @@ pub(super) struct Comparison<'a> {
     pub(super) rows: usize,
     /// Variants that differ, by the first layer that does; those before `joined` have joined.
     pub(super) order: Vec<Member>,
-    joined: usize,
+    pub(super) joined: usize,
     /// The original's residual stream, `[N, D]`.
     pub(super) residual: Vec<f32>,
     /// That of the variants that have joined, in their order, `[rows, D]` each.
@@ -41,12 +43,13 @@ pub(super) struct Comparison<'a> {
     tapes: Vec<Tape>,
     spare: Tape,
     pub(super) meter: Meter<'a>,
+    pub(super) saver: Saver,
 }
 
 /// A variant that differs from the original.
 #[derive(Clone, Copy)]
 pub(super) struct Member {
-    first: usize,
+    pub(super) first: usize,
     /// Its number.
     pub(super) variant: usize,
 }
@@ -55,7 +58,8 @@ pub(super) struct Member {
 pub(super) struct Meter<'a> {
     progress: &'a dyn PassProgress,
     pub(super) costs: &'a Costs,
-    operations: u64,
+    /// Done so far.
+    pub(super) operations: u64,
     steps: usize,
     total: usize,
 }
@@ -96,7 +100,7 @@ impl<'a> Comparison<'a> {
         variants: &'a [Variant],
         which: &'a Round,
         plan: &'a ComparePlan,
-        progress: &'a dyn PassProgress,
+        (resume, progress): (Option<&Resume>, &'a dyn PassProgress),
     ) -> Result<Self, EngineError> {
         let mut carried = which.sequences.clone();
         if which.variants.iter().any(|v| variants[*v].resamples()) {
@@ -133,14 +137,15 @@ impl<'a> Comparison<'a> {
             tapes: Vec::new(),
             spare: Tape::default(),
             meter: Meter::new(progress, &plan.costs, which),
+            saver: Saver::new(resume, &format!("{which:?}"), engine.options.save_every),
         })
     }
 
-    /// Every block. `false`: cancelled.
-    pub(super) fn blocks(&mut self) -> Result<bool, EngineError> {
+    /// Every block from `first` on. `false`: cancelled.
+    pub(super) fn blocks(&mut self, first: usize) -> Result<bool, EngineError> {
         let engine = self.engine;
         self.stream.room(self.order.len() * self.rows * engine.architecture.hidden);
-        let order: Vec<usize> = (0..engine.architecture.layers.len()).collect();
+        let order: Vec<usize> = (first..engine.architecture.layers.len()).collect();
         let done = engine.each_block(&order, self.resident, |layer, weights| self.block(layer, weights))?;
         self.tapes = Vec::new();
         self.spare = Tape::default();
@@ -167,6 +172,9 @@ impl<'a> Comparison<'a> {
             && self.changed(layer, &block, &changed)?;
         self.joined = self.order.iter().filter(|member| member.first <= layer).count();
         self.rotary = rotary;
+        if done {
+            self.leave_block(layer + 1)?;
+        }
         Ok(done)
     }
 

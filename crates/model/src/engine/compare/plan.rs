@@ -12,7 +12,7 @@ use crate::model::Model;
 use tomo_map::Component;
 
 /// Rows whose logits of the original are held at a time, over one tile of the vocabulary.
-pub(super) const HEAD_ROWS: usize = 512;
+pub(super) const HEAD_ROWS: usize = 1024;
 
 /// Bytes of variants' residual streams that are enough for a round where blocks stay decoded: more would only take memory.
 const ENOUGH: u64 = 512_000_000;
@@ -153,6 +153,16 @@ impl Costs {
         original + own * self.of(round).map(variant).sum::<u64>()
     }
 
+    /// Operations of a round before block `layer`.
+    pub(super) fn operations_before(&self, round: &Round, layer: usize) -> u64 {
+        let (own, carried) = self.rows(round);
+        let variant = |v: &VariantCost| match v.first {
+            Some(first) if first < layer => v.start + self.layers[first + 1..layer].iter().sum::<u64>(),
+            _ => 0,
+        };
+        carried * self.layers[..layer].iter().sum::<u64>() + own * self.of(round).map(variant).sum::<u64>()
+    }
+
     /// Operations of one step of progress: those of a group of rows in a block.
     pub(super) fn step(&self) -> u64 {
         (GROUP_ROWS as u64 * self.layers.iter().sum::<u64>() / (self.layers.len() as u64).max(1)).max(1)
@@ -200,8 +210,10 @@ impl Costs {
                 costs: self,
             });
         }
-        let one = |s: usize| Round { sequences: vec![s], variants: vec![self.heaviest()] };
-        let least = (0..self.lengths.len()).map(|s| self.bytes(&one(s))).max().unwrap_or(0) + self.fixed(false);
+        let alone = |s: usize, variants: Vec<usize>| self.bytes(&Round { sequences: vec![s], variants });
+        let choices = || all.variants.iter().map(|v| vec![*v]).chain([Vec::new()]);
+        let pairs = all.sequences.iter().flat_map(|s| choices().map(move |variants| (*s, variants)));
+        let least = self.fixed(false) + pairs.map(|(s, variants)| alone(s, variants)).max().unwrap_or(0);
         let hint = format!("--memory {}, or shorter sequences", megabytes(least).replace(' ', ""));
         Err(EngineError::Memory { budget, needed: least, hint })
     }
@@ -211,12 +223,6 @@ impl Costs {
         let room = budget.saturating_sub(self.fixed(true));
         let one = |s: &usize| Round { sequences: vec![*s], variants: all.variants.clone() };
         all.sequences.iter().all(|s| self.bytes(&one(s)) <= room)
-    }
-
-    /// A variant that takes as much as any.
-    fn heaviest(&self) -> usize {
-        let weight = |v: &VariantCost| (v.first.is_some(), v.resamples, v.rewrites);
-        (0..self.variants.len()).max_by_key(|v| weight(&self.variants[*v])).unwrap_or(0)
     }
 
     /// Rounds over sequences, and where not even one fits with all variants, over variants by layer. `None`: not even one

@@ -12,20 +12,23 @@ use super::head::{HeadRows, block_logits};
 use super::math::{exp_f64, largest};
 use crate::engine::Rows;
 
-/// Rows in a block: so many share the packing of the head's weights.
-const DAMAGE_ROWS: usize = 256;
-
-/// The original's predictions over one tile of the vocabulary, of some rows.
+/// The original's predictions over one tile of the vocabulary, of some rows, in the order in which variants are compared with
+/// them: run after run of the vocabulary, in each row after row.
 #[derive(Default)]
 pub(crate) struct OriginalTile {
     /// First entry of the vocabulary.
     first: usize,
+    /// Rows of a block: blocks are computed side by side.
+    rows: usize,
     width: usize,
-    /// `[N, width]`.
+    /// `[N, width]` in all, block after block.
     logits: Vec<f32>,
-    /// `[N, width]`: probabilities, over the whole vocabulary.
+    /// Probabilities, over the whole vocabulary.
     probabilities: Vec<f64>,
 }
+
+/// Rows in a block, at most: so many share the packing of the head's weights.
+const BLOCK: usize = 512;
 
 /// What the original predicts of a row.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +78,53 @@ impl Original {
     }
 }
 
+/// Bytes of what is known of a row, as it is left to go on from.
+const SAVED: usize = 40;
+
+impl Original {
+    pub(crate) fn save(all: &[Self]) -> Vec<u8> {
+        save(all.iter().map(|o| [f64::from(o.target), o.log_sum, o.sum, f64::from(o.top.logit), o.top.at as f64]))
+    }
+
+    /// `None`: not what [`Original::save`] left.
+    pub(crate) fn restore(saved: &[u8]) -> Option<Vec<Self>> {
+        let one = |[target, log_sum, sum, logit, at]: [f64; 5]| Self {
+            target: target as u32,
+            log_sum,
+            sum,
+            top: Top { logit: logit as f32, at: at as usize },
+        };
+        Some(restore(saved)?.map(one).collect())
+    }
+}
+
+/// All of these are exact as f64: f32, ids, positions in a vocabulary, and the largest position, which stands for none.
+fn save(all: impl Iterator<Item = [f64; 5]>) -> Vec<u8> {
+    all.flatten().flat_map(f64::to_le_bytes).collect()
+}
+
+fn restore(saved: &[u8]) -> Option<impl Iterator<Item = [f64; 5]>> {
+    let (rows, rest) = saved.as_chunks::<SAVED>();
+    let value = |row: &[u8; SAVED], at: usize| f64::from_le_bytes(row.as_chunks().0[at]);
+    rest.is_empty().then(|| rows.iter().map(move |row| std::array::from_fn(|at| value(row, at))))
+}
+
 impl Damage {
+    pub(crate) fn save(all: &[Self]) -> Vec<u8> {
+        save(all.iter().map(|d| [d.mean, d.sum, d.target, f64::from(d.top.logit), d.top.at as f64]))
+    }
+
+    /// `None`: not what [`Damage::save`] left.
+    pub(crate) fn restore(saved: &[u8]) -> Option<Vec<Self>> {
+        let one = |[mean, sum, target, logit, at]: [f64; 5]| Self {
+            mean,
+            sum,
+            target,
+            top: Top { logit: logit as f32, at: at as usize },
+        };
+        Some(restore(saved)?.map(one).collect())
+    }
+
     pub(crate) const NONE: Self = Self { mean: 0.0, sum: 0.0, target: 0.0, top: Top::NONE };
 
     /// KL; what the negative log likelihood rises by; whether the most likely entry is the same. NaN becomes infinite.
@@ -94,22 +143,35 @@ impl Damage {
 
 impl OriginalTile {
     /// Computes the original's logits of x `[N, D]` over the rows of `head`, whose first is entry `first` of the vocabulary.
-    pub(crate) fn see(&mut self, first: usize, x: Rows<'_>, head: HeadRows<'_>, originals: &mut [Original]) {
+    /// `sides`: how many blocks there should be, so that all threads have some.
+    pub(crate) fn see(
+        &mut self,
+        first: usize,
+        x: Rows<'_>,
+        head: HeadRows<'_>,
+        originals: &mut [Original],
+        sides: usize,
+    ) {
         let width = head.weights.len() / x.cols().max(1);
+        self.rows = x.len().div_ceil(sides.max(1)).clamp(64, BLOCK).next_multiple_of(4);
         (self.first, self.width) = (first, width);
         self.logits.resize(x.len() * width, 0.0);
         self.probabilities.resize(x.len() * width, 0.0);
-        let rows = self.logits.chunks_exact_mut(width).zip(self.probabilities.chunks_exact_mut(width));
-        let mut rows: Vec<_> = rows.zip(originals).collect();
-        rows.par_chunks_mut(DAMAGE_ROWS).enumerate().with_max_len(1).for_each(|(block, rows)| {
-            let x = x.slice(block * DAMAGE_ROWS, rows.len());
-            block_logits(x, head, rows, |((logits, probabilities), original), run, found| {
-                let own = run..run + found.len();
-                logits[own.clone()].copy_from_slice(found);
-                original.sum += probabilities_of(found, original.log_sum, &mut probabilities[own]);
-                original.top.see(first + run, found);
-            });
-        });
+        let (rows, size) = (self.rows, self.rows * width);
+        let blocks = self.logits.par_chunks_mut(size).zip(self.probabilities.par_chunks_mut(size));
+        blocks.zip(originals.par_chunks_mut(rows)).enumerate().with_max_len(1).for_each(
+            |(block, ((logits, probabilities), originals))| {
+                let x = x.slice(block * rows, originals.len());
+                let (mut logits, mut probabilities) = (logits, probabilities);
+                block_logits(x, head, originals, |original, run, found| {
+                    let own = logits.split_off_mut(..found.len()).unwrap_or_default();
+                    own.copy_from_slice(found);
+                    let own = probabilities.split_off_mut(..found.len()).unwrap_or_default();
+                    original.sum += probabilities_of(found, original.log_sum, own);
+                    original.top.see(first + run, found);
+                });
+            },
+        );
     }
 
     /// Compares variants, one item each: x `[N, D]` and what is known of the same rows.
@@ -121,19 +183,21 @@ impl OriginalTile {
         variants: Vec<(&[f32], &mut [Damage])>,
     ) {
         let blocks = variants.into_iter().flat_map(|(x, damages)| {
-            let blocks = x.chunks(DAMAGE_ROWS * cols).zip(damages.chunks_mut(DAMAGE_ROWS));
-            blocks.enumerate().map(|(block, (x, damages))| (block * DAMAGE_ROWS, x, damages))
+            let blocks = x.chunks(self.rows * cols).zip(damages.chunks_mut(self.rows));
+            blocks.enumerate().map(|(block, (x, damages))| (block * self.rows, x, damages))
         });
         blocks.collect::<Vec<_>>().into_par_iter().with_max_len(1).for_each(|(start, x, damages)| {
-            let mut rows: Vec<_> = damages.iter_mut().zip(start..).collect();
-            block_logits(Rows::dense(x, cols), head, &mut rows, |(damage, row), run, found| {
-                let own = *row * self.width + run..*row * self.width + run + found.len();
-                let original = &self.logits[own.clone()];
-                let target = (originals[*row].target as usize).checked_sub(self.first + run);
+            let mut rows: Vec<_> = damages.iter_mut().zip(&originals[start..]).collect();
+            let own = start * self.width..(start + rows.len()) * self.width;
+            let (mut logits, mut probabilities) = (&self.logits[own.clone()], &self.probabilities[own]);
+            block_logits(Rows::dense(x, cols), head, &mut rows, |(damage, original), run, found| {
+                let logits = logits.split_off(..found.len()).unwrap_or_default();
+                let probabilities = probabilities.split_off(..found.len()).unwrap_or_default();
+                let target = (original.target as usize).checked_sub(self.first + run);
                 if let Some(at) = target.filter(|at| *at < found.len()) {
-                    damage.target = f64::from(original[at]) - f64::from(found[at]);
+                    damage.target = f64::from(logits[at]) - f64::from(found[at]);
                 }
-                let (mean, sum) = differences(original, &self.probabilities[own], found);
+                let (mean, sum) = differences(logits, probabilities, found);
                 damage.mean += mean;
                 damage.sum += sum;
                 damage.top.see(self.first + run, found);

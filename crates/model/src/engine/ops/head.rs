@@ -54,7 +54,12 @@ pub(super) fn for_logits<S: Send>(
 }
 
 /// One block, on this thread.
-pub(super) fn block_logits<S>(x: Rows<'_>, head: HeadRows<'_>, states: &mut [S], see: impl Fn(&mut S, usize, &[f32])) {
+pub(super) fn block_logits<S>(
+    x: Rows<'_>,
+    head: HeadRows<'_>,
+    states: &mut [S],
+    mut see: impl FnMut(&mut S, usize, &[f32]),
+) {
     let inputs = x.cols();
     // A product with a vector takes another path through faer, with other roundings.
     let twice = if x.len() == 1 { [x.row(0), x.row(0)].concat() } else { Vec::new() };

@@ -29,7 +29,8 @@ pub(crate) fn linear(x: Rows<'_>, weights: &[f32], bias: Option<&[f32]>, out: &m
     linear_into(x, weights, bias, out, stride, 0);
 }
 
-/// [`linear`] into columns `first..first + m` of the rows of out, `[T, stride]`; the other columns stay what they are.
+/// [`linear`] into columns `first..first + m` of the rows of out, `[T, stride]`; the other columns stay what they are. Four columns
+/// and more have the bits that they have in a wider product.
 pub(crate) fn linear_into(
     x: Rows<'_>,
     weights: &[f32],
