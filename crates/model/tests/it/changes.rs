@@ -200,12 +200,12 @@ fn any_selection() -> impl Strategy<Value = String> {
 }
 
 fn any_edit() -> impl Strategy<Value = Edit> {
-    let formats = prop::sample::select(tomo_quant::FORMATS.to_vec());
+    let formats = prop::sample::select(tomo_quant::FORMATS.iter().map(|f| Quantization(f)).collect::<Vec<_>>());
     prop_oneof![
         prop::sample::select(vec![Edit::Zero, Edit::Mean, Edit::Resample, Edit::Patch, Edit::Restored]),
-        (formats, prop::option::of(1..4096_usize)).prop_map(|(format, group)| Edit::Format {
-            format: Quantization(format),
-            group: group.filter(|_| format.takes_group()),
+        (formats, prop::option::of(1..4096_usize)).prop_map(|(format, group)| {
+            let group = group.filter(|_| format.0.takes_group());
+            Edit::Format { format, group }
         }),
         (1e-300..1e300_f64, prop::option::of(any::<u64>())).prop_map(|(size, seed)| Edit::Noise { size, seed }),
         (1..100_000_usize).prop_map(|count| Edit::Rank(Rank::Count(count))),
@@ -259,6 +259,10 @@ fn formats_make_what_their_references_make() {
             );
         }
     }
+    // 12 columns are no blocks of 32 either, so q5_0 will not do in its place.
+    let made = context(&model, None).make(0, &"q4_k".parse().unwrap()).unwrap();
+    let note = made.note.unwrap_or_default();
+    assert!(note.contains("rows of 12") && note.contains("f16 instead"), "{note}");
     // Groups of 2: 0 and 6 are 3 steps of 2 apart at 2 bits; 1 is half a step, and ties go to even.
     let weights = [0.0, 6.0, 1.0, 6.0, 4.4, 6.0];
     assert_eq!(rewritten(&context(&model, None), 0, "int2:g2", &weights, 6), [0.0, 6.0, 0.0, 6.0, 4.0, 6.0]);

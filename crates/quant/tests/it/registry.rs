@@ -38,6 +38,9 @@ fn bits_per_weight_count_scales() {
         ("nvfp4", 4.5),
         ("mxfp4", 4.25),
         ("fp8", 8.0),
+        ("q4_k", 4.5),
+        ("q6_k", 6.5625),
+        ("bf16", 16.0),
     ];
     for (id, expected) in expected {
         assert_eq!(bits(id, 1024, 128), expected, "{id}");

@@ -83,6 +83,9 @@ fn smollm2_changes_are_those_of_transformers() {
         sequences: sequences.len(),
         defaults: Defaults { group: 128, seed: 0 },
     };
+    // 576 columns are no blocks of 256.
+    let note = context.make(0, &"q4_k".parse().unwrap()).unwrap().note.expect("a note");
+    assert!(note.contains("q5_0 instead"), "{note}");
     let variants: Vec<_> =
         edits.iter().map(|edit| context.variant(std::slice::from_ref(edit)).unwrap().variant).collect();
     let plan = engine.plan_compare(&lengths, &variants).unwrap();

@@ -78,6 +78,9 @@ pub struct EditKind {
     parse: fn(&[&str]) -> Option<Edit>,
 }
 
+/// Stands for the ids of all number formats.
+const FORMAT: &str = "FORMAT";
+
 macro_rules! kinds {
     ($($module:ident: $id:literal, $usage:literal, $summary:literal, $parse:expr;)+) => {
         /// Every kind of edit, in the order of help and documents.
@@ -151,7 +154,7 @@ impl FromStr for Edit {
         let (parsed, usage) = if let Some(format) = tomo_quant::find(word) {
             let usage = if format.takes_group() { format!("{word} or {word}:gN") } else { word.to_owned() };
             (format::parse(format, &words), usage)
-        } else if let Some(kind) = EDITS.iter().find(|kind| kind.id == word) {
+        } else if let Some(kind) = EDITS.iter().find(|kind| kind.id == word && word != FORMAT) {
             ((kind.parse)(&words), kind.usage.to_owned())
         } else {
             return Err(unknown(word));
@@ -161,7 +164,7 @@ impl FromStr for Edit {
 }
 
 fn unknown(word: &str) -> ChangeError {
-    let words = || EDITS.iter().filter(|kind| kind.id != "FORMAT").map(|kind| kind.id);
+    let words = || EDITS.iter().filter(|kind| kind.id != FORMAT).map(|kind| kind.id);
     let formats = || FORMATS.iter().map(|format| format.id);
     ChangeError::Edit {
         word: format!("{word:?}"),
@@ -242,7 +245,14 @@ impl EditContext<'_> {
             Edit::Resample => Ok(Made::output(OutputChange::Resample)),
             Edit::Format { format: Quantization(format), group } => {
                 let group = group.unwrap_or(self.defaults.group);
-                Ok(Made::weights(format::Rounded { cell: id, format, group }))
+                let (_, cols) = self.model.cell_shape(cell)?;
+                let stored = format::stored_as(format, cols);
+                let made = Made::weights(format::Rounded { cell: id, format: stored, group });
+                let note = (stored.id != format.id).then(|| {
+                    let (asked, stored) = (format.id, stored.id);
+                    format!("rows of {cols} weights are no whole blocks of {asked}: {stored} instead, as llama-quantize does")
+                });
+                Ok(Made { note, ..made })
             }
             Edit::Noise { size, seed } => {
                 Ok(Made::weights(noise::Noise::new(size, seed.unwrap_or(self.defaults.seed), id)))

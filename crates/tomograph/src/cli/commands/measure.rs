@@ -7,7 +7,7 @@ use tomo_model::change::{Changes, Defaults};
 use tomo_render::escape::plain;
 
 use super::model_args::{ModelArgs, locate, open};
-use super::run_args::RunArgs;
+use super::run_args::{RunArgs, weights};
 use super::{Context, Exit};
 use crate::cli::interrupt;
 use crate::cli::numbers::{bytes, count, seconds};
@@ -57,6 +57,7 @@ impl Args {
         let defaults = Defaults { group: request.options.group, seed: request.options.seed };
         let mut measurement = Measurement::new(&run, changes, defaults, against)?;
         announce_measurement(&measurement, &run, context)?;
+        let said = measurement.notes.clone();
         interrupt::listen();
         let clock = std::time::Instant::now();
         let bar = Bar::new(context.streams.draw_progress);
@@ -66,28 +67,15 @@ impl Args {
             writeln!(context.streams.err, "interrupted: nothing was measured")?;
             return Ok(Exit::Interrupted);
         };
-        for note in &measurement.notes {
+        for note in measurement.notes.iter().filter(|note| !said.contains(note)) {
             writeln!(context.streams.err, "note: {note}")?;
         }
         let took = clock.elapsed().as_secs_f64();
         let out = &mut context.streams.out;
         if self.json {
             let mut json = as_json(&found);
-            let about = json!({
-                "changes": measurement.changes.texts(),
-                "cells_changed": measurement.cells().count(),
-                "notes": measurement.notes.iter().map(ToString::to_string).collect::<Vec<_>>(),
-                "model": request.name,
-                "model_digest": model.source().digest()?,
-                "text": run.windows.description,
-                "text_digest": run.windows.digest(),
-                "against": self.against,
-                "seed": request.options.seed,
-                "seconds": took,
-            });
-            if let (Value::Object(json), Value::Object(about)) = (&mut json, about) {
-                json.extend(about);
-            }
+            json.append(&mut self.about(&measurement, &run, &request)?);
+            json.insert("seconds".to_owned(), took.into());
             writeln!(out, "{}", serde_json::to_string_pretty(&json)?)?;
             return Ok(Exit::Success);
         }
@@ -96,6 +84,30 @@ impl Args {
         writeln!(out, "{tokens} tokens predicted in {sequences} sequences, {}", seconds(took))?;
         Ok(Exit::Success)
     }
+
+    /// What was measured, for whoever reads the JSON.
+    fn about(
+        &self,
+        measurement: &Measurement<'_>,
+        run: &Run,
+        request: &scan::Request,
+    ) -> anyhow::Result<serde_json::Map<String, Value>> {
+        let about = json!({
+            "changes": measurement.changes.texts(),
+            "cells_changed": measurement.cells().count(),
+            "notes": measurement.notes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "model": request.name,
+            "model_digest": run.engine.model().source().digest()?,
+            "text": run.windows.description,
+            "text_digest": run.windows.digest(),
+            "against": self.against,
+            "seed": request.options.seed,
+        });
+        Ok(match about {
+            Value::Object(about) => about,
+            _ => serde_json::Map::new(),
+        })
+    }
 }
 
 /// Says what is changed, what it will run on and what it takes.
@@ -103,24 +115,27 @@ fn announce_measurement(measurement: &Measurement<'_>, run: &Run, context: &mut 
     let all = run.engine.model().grid().cells.len();
     let changes = measurement.changes.to_string();
     writeln!(context.streams.err, "change: {} ({} of {all} cells)", plain(&changes, 400), measurement.cells().count())?;
+    for note in &measurement.notes {
+        writeln!(context.streams.err, "note: {note}")?;
+    }
     if let Some(first) = &measurement.first {
         writeln!(context.streams.err, "first pass: collects means, memory about {}", bytes(first.bytes))?;
     }
     let plan = &measurement.plan;
-    let weights = if plan.resident { "weights stay in memory" } else { "weights streamed block by block" };
+    let weights = weights(plan.resident);
     writeln!(
         context.streams.err,
-        "text: {}\nmemory: about {}, {weights}; reads {}, {:.2} TFLOP",
+        "text: {}\nmemory: about {}, {weights}; reads {}, {} TFLOP",
         plain(&run.windows.description, 200),
         bytes(plan.bytes),
         bytes(plan.read_bytes),
-        plan.operations as f64 / 1e12,
+        significant(plan.operations as f64 / 1e12, 2),
     )?;
     Ok(())
 }
 
 /// The numbers by name; those with an interval have `_low` and `_high`, null where there is none.
-fn as_json(found: &Measured) -> Value {
+fn as_json(found: &Measured) -> serde_json::Map<String, Value> {
     let mut json = serde_json::Map::new();
     let estimates = [
         ("nll", found.nll),
@@ -139,7 +154,7 @@ fn as_json(found: &Measured) -> Value {
     json.insert("perplexity_original".to_owned(), found.nll_original.value.exp().into());
     json.insert("tokens".to_owned(), found.tokens.into());
     json.insert("sequences".to_owned(), found.sequences.into());
-    Value::Object(json)
+    json
 }
 
 /// A few lines for a reader.

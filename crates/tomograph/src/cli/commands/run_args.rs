@@ -110,9 +110,14 @@ impl RunArgs {
     }
 }
 
+/// What a pass does with decoded weights.
+pub(super) const fn weights(resident: bool) -> &'static str {
+    if resident { "weights stay in memory" } else { "weights streamed block by block" }
+}
+
 /// Says what a pass will run on and take.
 pub(super) fn announce(run: &Run, plan: &MemoryPlan, context: &mut Context<'_>) -> anyhow::Result<()> {
-    let weights = if plan.resident { "weights stay in memory" } else { "weights streamed block by block" };
+    let weights = weights(plan.resident);
     writeln!(
         context.streams.err,
         "text: {}\nmemory: about {}, {weights}",
