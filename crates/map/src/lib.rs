@@ -11,6 +11,7 @@ mod codec;
 mod component;
 mod error;
 mod manual;
+mod measurement;
 mod metric;
 mod near;
 mod normalise;
@@ -27,6 +28,7 @@ pub use codec::{CSV_HEADER, CsvRow, SCHEMA, read_csv, read_json, write_csv, writ
 pub use component::{Component, UnknownComponent};
 pub use error::{MapError, MapErrorKind};
 pub use manual::manual;
+pub use measurement::{Measurement, Raced, SelfAgreement};
 pub use metric::{Additivity, Direction, Meaning, MetricInfo, Scope};
 pub use near::near_names;
 pub use normalise::{NORMALISATIONS, Normalisation, ViewError};

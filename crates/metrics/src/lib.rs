@@ -10,6 +10,7 @@
 
 mod activations;
 mod catalogue;
+mod causal;
 mod cost;
 mod facts;
 mod gradients;
@@ -30,6 +31,10 @@ mod writes;
 
 pub use activations::{Activations, CellFacts, Lanes, Salience, Sums, activations_cost};
 pub use catalogue::METRICS;
+pub use causal::{
+    Causal, CausalError, CausalPlan, Damage, Found, Keep, KeepError, Measured, MeasuredCell, MeasuredVariant, NoiseFit,
+    Race, Standing, Standings,
+};
 pub use cost::{Cost, cost};
 pub use facts::{Facts, Matrix, Moments};
 pub use gradients::{GradientSums, Gradients, IntegratedGradients, WholeGradient};
@@ -37,7 +42,7 @@ pub use imatrix::{
     Imatrix, ImatrixEntry, ImatrixFormat, ImatrixName, ImatrixObserver, ImatrixStatistics, LayerStatistics,
     TensorStatistics, imatrix_names, scan_imatrix,
 };
-pub use metric::{Formula, GradientFormula, GradientReads, Kind, Metric, Needs, Options, Reads};
+pub use metric::{CausalEdit, Formula, GradientFormula, GradientReads, Kind, Metric, Needs, Options, Reads};
 pub use predicted::{Control, Draws, DrawsError, PredictedKl, Prediction, SetKl, most_nats, truncation_sd};
 pub use runner::{DEFAULT_MEMORY_BYTES, Progress, Request, ScanError, scan};
 pub use select::{Form, Selected, UnknownMetric, select};

@@ -206,7 +206,7 @@ impl Scan<'_> {
         let unmeasured = || Score::missing(Status::NotMeasured, "the scan was cancelled before this cell");
         let column = |(at, selected): (usize, &Selected)| {
             let scores = rows.iter().map(|row| row.as_ref().map_or_else(unmeasured, |row| row[at].clone())).collect();
-            Column { info: self.nulls.info(selected), scores }
+            Column::new(self.nulls.info(selected), scores)
         };
         self.request.metrics.iter().enumerate().map(column).collect()
     }

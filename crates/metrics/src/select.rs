@@ -74,9 +74,14 @@ impl Selected {
         matches!(self.metric.kind, Kind::Gradients { .. })
     }
 
+    /// Whether it takes passes of changed models over a text.
+    pub fn is_causal(&self) -> bool {
+        matches!(self.metric.kind, Kind::Causal { .. })
+    }
+
     /// Whether the weights alone are not enough.
     pub fn reads_text(&self) -> bool {
-        self.reads_activations() || self.reads_gradients()
+        self.reads_activations() || self.reads_gradients() || self.is_causal()
     }
 
     /// Its description. Of an `@null` form: derived from the plain metric's, centred on 0, comparable over the whole map.
@@ -157,11 +162,12 @@ impl fmt::Display for UnknownMetric {
 impl std::error::Error for UnknownMetric {}
 
 /// The metrics that `spec` names: a comma-separated list of ids, families (`weights`, `spectrum`, `error`, `activations`,
-/// `gradients`) and `all`.
+/// `gradients`, `causal`) and `all`.
 ///
 /// `all` is every metric as it is that needs no text; what the text says is `activations` (a forward pass) and `gradients` (a
-/// reverse pass; one more for `ig`, and one for each draw of `predicted-kl-*`), so everything there is takes
-/// `all,activations,error@x,gradients`. A family is all of its metrics. A name followed by `@null` means the forms relative to random matrices, one followed by `@x`
+/// reverse pass; one more for `ig`, and one for each draw of `predicted-kl-*`), so everything that takes no more than
+/// a few passes is `all,activations,error@x,gradients`. `causal` runs a changed model for every cell; it is best asked for by
+/// id. A family is all of its metrics. A name followed by `@null` means the forms relative to random matrices, one followed by `@x`
 /// the quantization errors weighted by activations (`err-int4@x`, `error@x`). The answer is in the registry's order, a
 /// plain form before the others, each once.
 ///
@@ -186,7 +192,8 @@ pub fn select(spec: &str) -> Result<Vec<Selected>, UnknownMetric> {
 
 /// Metrics that a name without suffix stands for.
 fn names_of(name: &str) -> impl Iterator<Item = &'static Metric> {
-    let needs_no_text = |m: &Metric| !matches!(m.kind, Kind::Activations { .. } | Kind::Gradients { .. });
+    let needs_no_text =
+        |m: &Metric| !matches!(m.kind, Kind::Activations { .. } | Kind::Gradients { .. } | Kind::Causal { .. });
     let means = move |m: &Metric| (name == "all" && needs_no_text(m)) || m.info.id == name || m.info.family == name;
     METRICS.iter().copied().filter(move |m| means(m))
 }

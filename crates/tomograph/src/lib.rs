@@ -17,6 +17,7 @@ pub mod answers;
 pub mod cli;
 pub mod draws_file;
 pub mod measure;
+pub mod measured_file;
 mod reverse;
 pub mod run;
 pub mod scan;

@@ -7,7 +7,9 @@ use std::time::{Instant, SystemTime};
 
 use anyhow::{Context, ensure};
 use tomo_map::{CellId, Column, Map, Provenance};
-use tomo_metrics::{Activations, Imatrix, Options, Progress, Request as MetricsRequest, Selected};
+use tomo_metrics::{
+    Activations, Causal, CausalPlan, Imatrix, Keep, Measured, Options, Progress, Request as MetricsRequest, Selected,
+};
 use tomo_model::engine::{MemoryPlan, Observer, PassProgress, Until};
 use tomo_model::{CellOverride, Model, OpenOptions};
 
@@ -44,6 +46,10 @@ pub struct Request {
     pub draws: Option<usize>,
     /// Where reverse passes leave what they need to go on after they were ended, and find it; nowhere where `None`.
     pub resume: Option<PathBuf>,
+    /// Folder or file of the checkpoint that the model is compared with, for metrics that do.
+    pub against: Option<PathBuf>,
+    /// Where scans of changed models keep what they know while they run, and find it; nowhere where `None`.
+    pub keep: Option<PathBuf>,
     /// Command line for the provenance.
     pub command: String,
 }
@@ -65,6 +71,8 @@ impl Request {
             imatrix: None,
             draws: None,
             resume: None,
+            against: None,
+            keep: None,
             command: String::new(),
         }
     }
@@ -150,6 +158,8 @@ pub struct Scan<'a> {
     /// What takes its place.
     imatrix: Option<Imatrix>,
     reverse: Option<ReversePasses>,
+    /// Runs of changed models.
+    causal: Option<Causal>,
 }
 
 /// What a scan leaves.
@@ -158,6 +168,10 @@ pub struct Scanned {
     pub map: Map,
     /// What was drawn for `predicted-kl-*`, for sets and pairs of cells.
     pub draws: Vec<KeptDraws>,
+    /// What every change did to every sequence, of causal metrics.
+    pub measured: Vec<Measured>,
+    /// Whether it was cancelled before it was done.
+    pub ended_early: bool,
     /// Folders of passes that are over: to be removed when the results are safe.
     pub spent: Vec<PathBuf>,
 }
@@ -177,7 +191,8 @@ impl<'a> Scan<'a> {
             imatrix.is_none() || reads_activations,
             "none of the metrics reads an imatrix: try input-energy or err-int4@x"
         );
-        let runs = reads_gradients || (reads_activations && imatrix.is_none());
+        let is_causal = selected.iter().any(Selected::is_causal);
+        let runs = reads_gradients || is_causal || (reads_activations && imatrix.is_none());
         let run = if runs { Some(Run::new(&model, &request.text, &request.run, stdin)?) } else { None };
         let forward = match &run {
             Some(run) if reads_activations && imatrix.is_none() => {
@@ -197,8 +212,12 @@ impl<'a> Scan<'a> {
             }
             None => None,
         };
+        let causal = match &run {
+            Some(run) if is_causal => causal(&model, request, run, &selected)?,
+            _ => None,
+        };
         let imatrix = imatrix.map(Imatrix::read).transpose()?;
-        Ok(Self { model, request, run, forward, imatrix, reverse })
+        Ok(Self { model, request, run, forward, imatrix, reverse, causal })
     }
 
     /// The model ready to run, where a metric reads a text.
@@ -216,12 +235,17 @@ impl<'a> Scan<'a> {
         self.reverse.iter().flat_map(ReversePasses::planned).collect()
     }
 
+    /// The runs of changed models that it will make last.
+    pub fn causal(&self) -> Option<&CausalPlan> {
+        self.causal.as_ref().map(Causal::plan)
+    }
+
     /// Scans.
     ///
     /// # Errors
     /// When a tensor cannot be read or run. A cancelled scan is not an error.
     pub fn run(self, progress: &dyn Watcher) -> anyhow::Result<Scanned> {
-        let Self { model, request, run, forward, imatrix, reverse } = self;
+        let Self { model, request, run, forward, imatrix, reverse, causal } = self;
         let started = SystemTime::now();
         let clock = Instant::now();
         let weights = request.metrics_request()?;
@@ -235,6 +259,7 @@ impl<'a> Scan<'a> {
             provenance.text = Some(format!("imatrix {}", path.display()));
         }
         let mut backward = Backward::default();
+        let (mut measured, mut ended_early) = (Vec::new(), false);
         if let Some(run) = run {
             provenance = of_text(&run, provenance);
             if let Some((activations, plan)) = forward {
@@ -244,17 +269,28 @@ impl<'a> Scan<'a> {
             if let Some(reverse) = reverse {
                 provenance.loss = Some(run.loss());
                 provenance.draws = reverse.draws().and_then(|n| u64::try_from(n).ok());
-                let key = resume_key(&model, request, &run, &reverse.options)?;
+                let key = match &request.resume {
+                    Some(_) => resume_key(&model, request, &run, &reverse.options, &request.selected()?)?,
+                    None => String::new(),
+                };
                 let resume = request.resume.as_deref().map(|folder| (folder, key.as_str()));
                 backward = reverse.run(&run, resume, progress)?;
                 columns.append(&mut backward.columns);
+            }
+            if let Some(mut causal) = causal {
+                ended_early = !causal.run(&run.engine, &run.windows.sequences, progress)?;
+                columns.extend(causal.columns());
+                measured = causal.measured();
+                if !ended_early {
+                    backward.spent.extend(causal_folder(request));
+                }
             }
         }
         let order: Vec<String> = request.selected()?.iter().map(Selected::id).collect();
         columns.sort_by_key(|c| order.iter().position(|id| *id == c.info.id));
         let provenance = provenance_of(&model, request, started, clock.elapsed().as_secs_f64(), provenance)?;
         let map = Map { provenance, grid: model.grid().clone(), columns };
-        Ok(Scanned { map, draws: backward.draws, spent: backward.spent })
+        Ok(Scanned { map, draws: backward.draws, measured, ended_early, spent: backward.spent })
     }
 }
 
@@ -273,17 +309,44 @@ fn of_text(run: &Run, before: Provenance) -> Provenance {
     }
 }
 
-/// All that decides the results of reverse passes.
-fn resume_key(model: &Model, request: &Request, run: &Run, options: &Options) -> anyhow::Result<String> {
-    if request.resume.is_none() {
-        return Ok(String::new());
+/// Where a scan of changed models keeps what it knows.
+fn causal_folder(request: &Request) -> Option<PathBuf> {
+    Some(request.keep.as_ref()?.join("causal"))
+}
+
+fn causal(model: &Arc<Model>, request: &Request, run: &Run, selected: &[Selected]) -> anyhow::Result<Option<Causal>> {
+    let selected: Vec<Selected> = selected.iter().filter(|s| s.is_causal()).copied().collect();
+    let mut base = None;
+    if let Some(path) = &request.against {
+        base = Some(Arc::new(open(path, &request.cells)?));
     }
+    let keep = match causal_folder(request) {
+        Some(folder) => {
+            let mut key = resume_key(model, request, run, &request.options, &selected)?;
+            if let Some(base) = &base {
+                key.push_str(&base.source().digest().context("cannot digest the other checkpoint")?);
+            }
+            Some(Keep { folder, key })
+        }
+        None => None,
+    };
+    Ok(Causal::new(&run.engine, model, &selected, &request.options, &run.lengths(), base, keep)?)
+}
+
+/// All that decides the results of passes for some metrics.
+fn resume_key(
+    model: &Model,
+    request: &Request,
+    run: &Run,
+    options: &Options,
+    metrics: &[Selected],
+) -> anyhow::Result<String> {
     let digest = model.source().digest().context("cannot digest the checkpoint")?;
     let config = tomo_checkpoint::config_digest(model.source().config());
-    let metrics = request.selected()?;
+    let ignored = &request.run.ignored_config_keys;
     let (text, loss) = (run.windows.digest(), &run.answers);
     let (version, threads) = (env!("CARGO_PKG_VERSION"), run.engine.threads());
-    Ok(format!("{version} {digest} {config:?} {metrics:?} {options:?} {text} {loss:?} {threads}"))
+    Ok(format!("{version} {digest} {config:?} {ignored:?} {metrics:?} {options:?} {text} {loss:?} {threads}"))
 }
 
 /// What `request` would cost on `model`.

@@ -15,9 +15,7 @@ mod spread;
 pub use bootstrap::{Bootstrap, quantile};
 pub use change::{Evidence, Line, Shape, ShapeTest, Split, line, split};
 pub use effect::cliffs_delta;
-pub use reliability::{
-    RankInterval, Reliability, rank_intervals, share_in_own_decile, spearman_brown, split_half,
-};
+pub use reliability::{RankInterval, Reliability, rank_intervals, share_in_own_decile, spearman_brown, split_half};
 pub use samples::{CellSamples, Sampled};
 pub use sequences::SequenceTable;
 pub use spearman::{kendall, partial, partial_spearman, pearson, spearman, top_count, top_overlap};

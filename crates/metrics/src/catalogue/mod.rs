@@ -70,6 +70,20 @@ registry! {
     predicted_kl_nvfp4,
     predicted_kl_mxfp4,
     predicted_kl_fp8,
+    quant_kl_int4,
+    quant_kl_int3,
+    quant_kl_int2,
+    quant_kl_nf4,
+    quant_kl_q4_0,
+    quant_kl_nvfp4,
+    quant_kl_mxfp4,
+    quant_kl_fp8,
+    noise_alpha,
+    ablate_zero,
+    ablate_mean,
+    ablate_resample,
+    lowrank_kl,
+    patch_kl,
 }
 
 #[cfg(test)]
@@ -142,7 +156,7 @@ mod tests {
             {
                 assert!(!text.trim().is_empty(), "{} has no {name}", info.id);
             }
-            let families = ["weights", "spectrum", "error", "activations", "gradients"];
+            let families = ["weights", "spectrum", "error", "activations", "gradients", "causal"];
             assert!(families.contains(&info.family.as_ref()), "{}", info.id);
         }
     }

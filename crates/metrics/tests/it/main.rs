@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 
 mod activations;
+mod causal;
 mod conformance;
 mod engine;
 mod exhaustive;
@@ -13,6 +14,7 @@ mod linear;
 mod planted;
 mod power_law;
 mod predicted;
+mod racing;
 mod runner;
 mod selection;
 mod support;

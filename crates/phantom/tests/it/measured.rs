@@ -129,7 +129,7 @@ pub(crate) fn map(dir: &Path) -> Map {
     let bytes = std::fs::read(dir.join("model.safetensors")).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     let mut grid = Grid { layers: tomo_phantom::LAYERS, ..Grid::default() };
-    let mut columns = METRICS.map(|(id, _)| Column { info: info(id), scores: Vec::new() });
+    let mut columns = METRICS.map(|(id, _)| Column::new(info(id), Vec::new()));
     for layer in 0..tomo_phantom::LAYERS {
         for (component, module) in Component::ALL.into_iter().zip([
             "self_attn.q_proj",

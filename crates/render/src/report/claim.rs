@@ -1,5 +1,5 @@
 use tomo_map::stats::Evidence;
-use tomo_map::{CellId, Component, RankedPlace, Status};
+use tomo_map::{CellId, Component, Raced, RankedPlace, SelfAgreement, Status};
 
 /// One statement of the report with the numbers it rests on. Sentences are printed from claims and from nothing else.
 #[derive(Clone, PartialEq, Debug)]
@@ -196,6 +196,10 @@ pub enum Limit {
     ShortColumns(Vec<Component>),
     /// Nothing has a score.
     Nothing,
+    /// Cells that were measured on a part of the text.
+    Raced(Raced),
+    /// How far the map agrees with itself.
+    SelfAgreement(SelfAgreement),
     /// The metric's own caveat.
     Caveat(String),
 }

@@ -3,6 +3,8 @@
 use tomo_map::stats::Evidence;
 use tomo_map::{Component, RankedPlace, significant};
 
+use crate::words::capitalised;
+
 use super::claim::{Baseline, Claim, Contrast, Limit};
 use super::escape::prose;
 use super::limits::status_word;
@@ -207,6 +209,8 @@ fn of_limit(limit: &Limit) -> String {
             )
         }
         Limit::Nothing => "No cell has a score, so there is nothing to say.".to_owned(),
+        Limit::Raced(raced) => capitalised(&sentence(&raced.sentence())),
+        Limit::SelfAgreement(agreement) => capitalised(&sentence(&agreement.sentence())),
         Limit::Caveat(text) => sentence(&prose(text)),
     }
 }

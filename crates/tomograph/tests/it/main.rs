@@ -4,6 +4,7 @@
 #![allow(clippy::print_stderr, reason = "the table of deviations is for whoever runs the comparison")]
 
 mod agree;
+mod causal;
 mod changes_real;
 mod demo;
 mod demo_model;

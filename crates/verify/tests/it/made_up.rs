@@ -30,7 +30,7 @@ pub(crate) fn high(id: &str) -> MetricInfo {
 pub(crate) fn map(grid: &Grid, columns: Vec<(MetricInfo, Vec<f64>)>) -> Map {
     let columns = columns.into_iter().map(|(info, values)| {
         assert_eq!(values.len(), grid.cells.len());
-        Column { info, scores: values.into_iter().map(Score::from_value).collect() }
+        Column::new(info, values.into_iter().map(Score::from_value).collect())
     });
     Map { columns: columns.collect(), grid: grid.clone(), ..tiny_map(LlamaDims::default(), &[]) }
 }

@@ -102,9 +102,7 @@ fn read(path: &Path) -> anyhow::Result<Source> {
     let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
     let file = folder.join("measured.json");
     let measured = match std::fs::read(&file) {
-        Ok(bytes) => {
-            Some(Measured::read(&bytes).with_context(|| format!("cannot understand {}", file.display()))?)
-        }
+        Ok(bytes) => Some(Measured::read(&bytes).with_context(|| format!("cannot understand {}", file.display()))?),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
     };
