@@ -316,11 +316,7 @@ impl Lanes {
     fn total(&self, count: usize) -> PairSums {
         let base2 = folded(self.base2);
         PairSums {
-            change: ChangeSums {
-                count: count as f64,
-                delta2: folded(self.delta2),
-                delta_abs: folded(self.delta_abs),
-            },
+            change: ChangeSums { count: count as f64, delta2: folded(self.delta2), delta_abs: folded(self.delta_abs) },
             base2,
             tuned2: if self.is_equal { base2 } else { folded(self.tuned2) },
             dot: folded(self.dot),
