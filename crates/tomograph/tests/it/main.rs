@@ -6,11 +6,13 @@
 mod agree;
 mod causal;
 mod changes_real;
+mod delta;
 mod demo;
 mod demo_model;
 mod demo_program;
 mod errors;
 mod golden;
+mod golden_delta;
 mod golden_same_map;
 mod golden_storage;
 mod gradients;

@@ -112,7 +112,7 @@ fn read(path: &Path) -> anyhow::Result<Source> {
 /// Near names where the one asked for is not there.
 fn with_hint(error: VerifyError) -> anyhow::Error {
     let VerifyError::NoSuchMetric { asked, known } = &error else { return error.into() };
-    let near = tomo_metrics::near_names(asked, known.iter().cloned());
+    let near = tomo_map::near_names(asked, known.iter().cloned());
     if near.is_empty() {
         return error.into();
     }

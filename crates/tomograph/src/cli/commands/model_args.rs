@@ -74,7 +74,7 @@ pub(super) fn locate(name: &str, context: &mut Context<'_>) -> anyhow::Result<Pa
 
 /// Opens the model of `request`.
 pub(super) fn open(request: &Request) -> anyhow::Result<Model> {
-    scan::open(&request.path, &request.cells)
+    scan::open_requested(request)
 }
 
 /// `$XDG_CACHE_HOME/tomograph`, or `~/.cache/tomograph`; none where the environment names no home.
