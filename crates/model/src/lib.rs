@@ -23,6 +23,7 @@
 //! }
 //! ```
 
+mod adapter;
 mod arch;
 pub mod architecture;
 mod cell;
@@ -41,6 +42,7 @@ mod pattern;
 mod place;
 mod resolve;
 
+pub use adapter::{Adapter, AdapterConfig, OffGrid, Change, Changes, FactorSource, Factors};
 pub use arch::FAMILIES;
 pub use cell::{CellSource, Storage};
 pub use dims::Dims;

@@ -134,13 +134,18 @@ fn sort_rest(
 }
 
 fn role(resolver: &Resolver<'_>, name: &str) -> Option<Role> {
+    role_of(resolver.dialect, resolver.prefix, name)
+}
+
+/// What the tensor called `name` is for, where it holds no cell.
+pub(crate) fn role_of(dialect: &Dialect, prefix: &str, name: &str) -> Option<Role> {
     let find = |rules: &[OtherRule], name: &str| {
         rules.iter().find(|rule| numbers_from_name(rule.tensor, name).is_some()).map(|rule| rule.role)
     };
-    let below = name.strip_prefix(resolver.prefix);
-    let below = below.and_then(|name| resolver.dialect.others.iter().find_map(|rules| find(rules, name)));
+    let below = name.strip_prefix(prefix);
+    let below = below.and_then(|name| dialect.others.iter().find_map(|rules| find(rules, name)));
     let tower = || TOWERS.iter().any(|t| name.starts_with(t)).then_some(Role::Tower);
-    below.or_else(|| find(resolver.dialect.root, name)).or_else(tower)
+    below.or_else(|| find(dialect.root, name)).or_else(tower)
 }
 
 /// Quantizers of the Hugging Face world keep the scale of `x.weight` in `x.weight_scale`, `x.weight.absmax` and the

@@ -123,8 +123,14 @@ impl PassProgress for Silent {
 /// Opens the checkpoint at `path` and recognises its family.
 ///
 /// # Errors
-/// A file that cannot be read or is damaged, an unknown family, a checkpoint that contradicts its configuration.
+/// A file that cannot be read or is damaged, an unknown family, a checkpoint that contradicts its configuration, an adapter.
 pub fn open(path: &Path, cells: &[CellOverride]) -> anyhow::Result<Model> {
+    ensure!(
+        tomo_checkpoint::open_adapter(path)?.is_none(),
+        "this is an adapter, not a model\n  path: {}\n  hint: tomograph map ADAPTER --against BASE shows what it changes; to run it, \
+         merge it with peft first",
+        path.display()
+    );
     let source = tomo_checkpoint::open(path)?;
     Ok(Model::open(source, &OpenOptions { cell_overrides: cells.to_vec() })?)
 }

@@ -5,6 +5,7 @@ mod demo;
 mod explain;
 mod imatrix;
 mod inspect;
+mod inspect_adapter;
 mod list;
 mod man;
 mod map;
