@@ -14,6 +14,7 @@
 
 pub mod answers;
 pub mod cli;
+mod comparison;
 pub mod draws_file;
 mod reverse;
 pub mod run;

@@ -14,7 +14,7 @@ use crate::cell::{CellSource, Storage};
 use crate::dims::{Dims, Widths};
 use crate::error::{ModelError, quoted};
 use crate::model::Model;
-use crate::open::role_of;
+use crate::open::recognised;
 
 /// What an adapter does to one cell.
 #[derive(Clone, PartialEq, Debug)]
@@ -347,7 +347,7 @@ impl<'a> Ground<'a> {
 
     /// What a tensor of the base that holds no cell is for.
     fn what(&self, name: &str) -> Option<crate::Role> {
-        self.naming.and_then(|naming| role_of(naming.dialect, naming.prefix, name))
+        self.naming.and_then(|naming| recognised(naming.dialect, naming.prefix, name)).map(|(role, _)| role)
     }
 }
 

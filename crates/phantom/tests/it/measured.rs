@@ -152,5 +152,5 @@ pub(crate) fn map(dir: &Path) -> Map {
             grid.cells.push(Cell { id, out_features, in_features, tensor, dtype: "BF16".into() });
         }
     }
-    Map { provenance: Provenance::default(), grid, columns: columns.into() }
+    Map { grid, columns: columns.into(), ..Map::default() }
 }

@@ -5,6 +5,7 @@
 //! Text from files is escaped: it shows as text.
 
 mod claim;
+mod comparison;
 mod escape;
 mod gather;
 mod limits;
@@ -17,6 +18,7 @@ mod words;
 
 use tomo_map::{Column, Map, Normalisation, View};
 
+pub use comparison::is_unchanged;
 pub use claim::{Baseline, Claim, Contrast, Limit};
 pub use section::Findings;
 
@@ -36,6 +38,7 @@ pub fn markdown(map: &Map) -> String {
     let views = map.columns.iter().filter_map(|column| Some((column, measured(map, column)?)));
     let parts: Vec<_> = views.map(|(column, view)| (section::findings(map, column, &view), view)).collect();
     let mut text = overview::head(map);
+    text.push_str(&comparison::head(map));
     text.push_str(&overview::missing_columns(map));
     if !parts.is_empty() {
         text.push_str(
@@ -48,6 +51,7 @@ pub fn markdown(map: &Map) -> String {
         text.push('\n');
     }
     parts.iter().for_each(|(findings, view)| text.push_str(&section::markdown(view, findings)));
+    text.push_str(&comparison::beside(map));
     text.push_str(&overview::provenance(map));
     text.push_str(overview::READING);
     text
