@@ -43,7 +43,7 @@ mod place;
 mod resolve;
 mod runs;
 
-pub use adapter::{Adapter, AdapterConfig, OffGrid, Change, Changes, FactorSource, Factors};
+pub use adapter::{Adapter, AdapterConfig, Change, Changes, FactorSource, Factors, OffGrid, Product};
 pub use arch::FAMILIES;
 pub use cell::{CellSource, Storage};
 pub use dims::Dims;

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
 use tomo_checkpoint::{Source, TensorInfo};
 
 use crate::cell::Storage;
@@ -32,30 +34,62 @@ impl Factors {
         Self { rows, cols, rank: 0, a: Vec::new(), b: Vec::new(), scaling: 0.0, magnitude: None }
     }
 
-    /// Rows `rows` of `scaling B A`, `[rows, n]`, in f64.
-    pub fn product_rows(&self, rows: Range<usize>) -> Vec<f64> {
-        let mut out = vec![0.0; rows.len() * self.cols];
-        for (row, out) in rows.zip(out.chunks_exact_mut(self.cols.max(1))) {
-            for (b, a) in self.b[row * self.rank..][..self.rank].iter().zip(self.a.chunks_exact(self.cols.max(1))) {
-                let factor = self.scaling * f64::from(*b);
-                out.iter_mut().zip(a).for_each(|(sum, a)| *sum += factor * f64::from(*a));
-            }
+    /// The product, to be had some rows at a time.
+    pub fn product(&self) -> Product {
+        Product {
+            cols: self.cols,
+            rank: self.rank,
+            a: self.a.iter().map(|x| f64::from(*x)).collect(),
+            b: self.b.iter().map(|x| self.scaling * f64::from(*x)).collect(),
         }
-        out
     }
 
-    /// Rows `rows` of W1 into `out`, `[rows, n]`, from the same rows of W0.
-    pub fn tuned_rows(&self, rows: Range<usize>, base: &[f32], out: &mut [f32]) {
-        let first = rows.start;
-        let mut sum = self.product_rows(rows);
-        sum.iter_mut().zip(base).for_each(|(sum, w)| *sum += f64::from(*w));
-        if let Some(magnitude) = &self.magnitude {
-            for (row, norm) in sum.chunks_exact_mut(self.cols.max(1)).zip(&magnitude[first..]) {
-                let factor = f64::from(*norm) / row.iter().map(|x| x * x).sum::<f64>().sqrt();
-                row.iter_mut().for_each(|x| *x *= factor);
+    /// W1 from W0, both `m x n`; no other matrix is formed. Sums are f64, and what is left is rounded once.
+    ///
+    /// A row of W0 + s B A that is zero has no direction; with a magnitude it becomes NaN, as in PEFT.
+    pub fn tuned(&self, base: &[f32], out: &mut [f32]) {
+        let width = self.cols.max(1);
+        let product = self.product();
+        let mut sum = vec![0.0; ROWS * width];
+        let blocks = base.chunks(ROWS * width).zip(out.chunks_mut(ROWS * width));
+        for (number, (base, out)) in blocks.enumerate() {
+            let (first, rows) = (number * ROWS, base.len() / width);
+            let sum = &mut sum[..base.len()];
+            product.rows(first..first + rows, sum);
+            sum.iter_mut().zip(base).for_each(|(sum, w)| *sum += f64::from(*w));
+            if let Some(magnitude) = &self.magnitude {
+                for (row, norm) in sum.chunks_exact_mut(width).zip(&magnitude[first..]) {
+                    let factor = f64::from(*norm) / row.iter().map(|x| x * x).sum::<f64>().sqrt();
+                    row.iter_mut().for_each(|x| *x *= factor);
+                }
             }
+            out.iter_mut().zip(sum).for_each(|(out, sum)| *out = *sum as f32);
         }
-        out.iter_mut().zip(&sum).for_each(|(out, sum)| *out = *sum as f32);
+    }
+}
+
+/// Rows that are formed together: a few hundred kB for the widest matrices.
+const ROWS: usize = 32;
+
+/// `scaling B A`, of which rows are formed as they are wanted.
+pub struct Product {
+    cols: usize,
+    rank: usize,
+    a: Vec<f64>,
+    b: Vec<f64>,
+}
+
+impl Product {
+    /// Rows `rows` into `out`, `[rows, n]`.
+    ///
+    /// # Panics
+    /// When `rows` is out of range or `out` has another length.
+    pub fn rows(&self, rows: Range<usize>, out: &mut [f64]) {
+        let Self { cols, rank, .. } = *self;
+        let height = rows.len();
+        let b = MatRef::from_row_major_slice(&self.b[rows.start * rank..rows.end * rank], height, rank);
+        let a = MatRef::from_row_major_slice(&self.a, rank, cols);
+        matmul(MatMut::from_row_major_slice_mut(out, height, cols), Accum::Replace, b, a, 1.0, Par::Seq);
     }
 }
 

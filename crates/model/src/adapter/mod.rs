@@ -23,7 +23,7 @@ use names::Role;
 
 pub use changes::{Change, Changes, OffGrid};
 pub use config::AdapterConfig;
-pub use factors::{FactorSource, Factors};
+pub use factors::{FactorSource, Factors, Product};
 
 /// A LoRA adapter: its configuration understood, its tensors sorted by module.
 pub struct Adapter {

@@ -63,7 +63,7 @@ fn before_and_after(base: &Model, changes: &Changes) -> (Tensors, Tensors) {
         let (shape, values) = &before[&name];
         let mut tuned = vec![f32::NAN; values.len()];
         match changes.factors(index).unwrap() {
-            Some(factors) => factors.tuned_rows(0..factors.rows, values, &mut tuned),
+            Some(factors) => factors.tuned(values, &mut tuned),
             None => tuned = whole[&name].1.clone(),
         }
         (name, (shape.clone(), tuned))
