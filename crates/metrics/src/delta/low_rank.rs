@@ -5,7 +5,8 @@ use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::matmul::matmul;
 use faer::linalg::qr::no_pivoting::factor::{qr_in_place, qr_in_place_scratch, recommended_block_size};
 use faer::linalg::svd::{ComputeSvdVectors, svd, svd_scratch};
-use faer::{Accum, Diag, Mat, MatRef, Par};
+use faer::diag::Diag;
+use faer::{Accum, Mat, MatRef, Par};
 
 use tomo_map::{Score, Status};
 

@@ -359,7 +359,7 @@ fn exact_site(base: &Model, cell: &CellSource, module: &Module) -> Result<Site, 
         _ => None,
     };
     if rows != Some((module.outputs(), module.inputs())) {
-        let expected = rows.map_or("a matrix".to_owned(), |(m, n)| format!("factors of a matrix {m} x {n}"));
+        let expected = rows.map_or("a matrix".to_owned(), |(m, n)| format!("[{m}, {n}]"));
         return Err(shape(cell, &module.b.name, &expected, &[module.outputs(), module.inputs()]));
     }
     let storage = Storage { transposed: false, rope_pairs: None, ..cell.storage };

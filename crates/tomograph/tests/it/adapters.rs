@@ -54,8 +54,8 @@ fn what_is_beside_the_grid_is_said() {
     let args = [fixture("adapters/beside"), "--against".into(), fixture("parity/llama")];
     let (_folder, out, outcome) = map(&args);
     let outcome = outcome.ended(Exit::Success);
-    assert!(outcome.err.contains("not on the grid, and not scored: bias (6)"), "{}", outcome.err);
-    assert!(read(&out).provenance.against.unwrap().notes.iter().any(|note| note.contains("bias (6)")));
+    assert!(outcome.err.contains("not on the grid, and not scored: bias (7)"), "{}", outcome.err);
+    assert!(read(&out).provenance.against.unwrap().notes.iter().any(|note| note.contains("bias (7)")));
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn inspect_says_what_an_adapter_is() {
     }
     let out = run(["inspect".into(), fixture("adapters/beside")]).ended(Exit::Success).out;
     assert!(
-        out.contains("not on the grid") && out.contains("bias: 6 tensors") && out.contains("stored whole"),
+        out.contains("not on the grid") && out.contains("bias: 7 tensors") && out.contains("stored whole"),
         "{out}"
     );
     let json = run(["inspect".into(), fixture("adapters/dora"), "--json".into()]).ended(Exit::Success).json();
