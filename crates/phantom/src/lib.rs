@@ -31,5 +31,5 @@ mod write;
 pub use cells::{FFN, HEAD_DIM, HEADS, HIDDEN, KV_HEADS, LAYERS, VOCAB};
 pub use facts::{Fact, Outcome, facts};
 pub use plan::Plan;
-pub use shaped::{Shape, ShapedDType, write_shaped};
+pub use shaped::{Shape, ShapedDType, write_nudged, write_shaped};
 pub use write::{Phantom, write, write_with};

@@ -17,7 +17,7 @@ impl Cast {
     pub const ALL: [Self; 3] = [Self::Bf16, Self::F16, Self::F32];
 
     /// Rounds every value.
-    pub(crate) fn apply(self, values: &mut [f32]) {
+    pub fn apply(self, values: &mut [f32]) {
         match self {
             Self::Bf16 => values.iter_mut().for_each(|x| *x = bf16(*x)),
             Self::F16 => values.iter_mut().for_each(|x| *x = half::f16::from_f32(*x).to_f32()),

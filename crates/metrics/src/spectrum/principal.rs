@@ -10,10 +10,11 @@
 //! the subspace is off by no more than that angle (and by eps * lambda_1 / gap, as any decomposition is). A gap below 1e-7 of
 //! lambda_k determines no subspace: the result says so.
 
+use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::evd::{ComputeEigenvectors, self_adjoint_evd, self_adjoint_evd_scratch};
 use faer::linalg::matmul::matmul;
-use faer::{Accum, Diag, Mat, MatMut, MatRef, Par};
+use faer::{Accum, Mat, MatMut, MatRef, Par};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha12Rng;
 

@@ -5,6 +5,7 @@
 mod activations;
 mod adapters;
 mod conformance;
+mod delta;
 mod engine;
 mod exhaustive;
 mod gradient_sums;

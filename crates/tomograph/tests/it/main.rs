@@ -4,11 +4,13 @@
 #![allow(clippy::print_stderr, reason = "the table of deviations is for whoever runs the comparison")]
 
 mod adapters;
+mod delta;
 mod demo;
 mod demo_model;
 mod demo_program;
 mod errors;
 mod golden;
+mod golden_delta;
 mod golden_same_map;
 mod golden_storage;
 mod gradients;
