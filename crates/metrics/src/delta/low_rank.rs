@@ -1,11 +1,11 @@
 //! Facts of a change that is a product of two factors: sums over its entries a few rows at a time, singular values without
 //! the product.
 
+use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::matmul::matmul;
 use faer::linalg::qr::no_pivoting::factor::{qr_in_place, qr_in_place_scratch, recommended_block_size};
 use faer::linalg::svd::{ComputeSvdVectors, svd, svd_scratch};
-use faer::diag::Diag;
 use faer::{Accum, Mat, MatRef, Par};
 
 use tomo_map::{Score, Status};

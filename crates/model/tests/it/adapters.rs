@@ -193,13 +193,13 @@ fn state_dicts_saved_by_hand() {
 #[test]
 fn a_gguf_base_is_the_same_base() {
     let case = fixtures().join("parity/llama_linear");
-    let base = Model::open(tomo_checkpoint::open(&case.join("model.gguf")).unwrap(), &OpenOptions::default()).unwrap();
+    let open = |path| Model::open(tomo_checkpoint::open(path).unwrap(), &OpenOptions::default()).unwrap();
+    let (base, safetensors) = (open(&case.join("model.gguf")), open(&case));
     let mut written = Written::read("plain");
     // This base has two layers.
     written.tensors.retain(|name, _| !name.contains("layers.2."));
     let adapter = written.open().unwrap();
     let from_gguf = adapter.against(&base).unwrap();
-    let safetensors = Fixture::read("llama_linear").source().open().unwrap();
     let plain = adapter.against(&safetensors).unwrap();
     let (_, expected) = before_and_after(&safetensors, &plain);
     let (_, found) = before_and_after(&base, &from_gguf);

@@ -18,8 +18,8 @@ mod words;
 
 use tomo_map::{Column, Map, Normalisation, View};
 
-pub use comparison::is_unchanged;
 pub use claim::{Baseline, Claim, Contrast, Limit};
+pub use comparison::is_unchanged;
 pub use section::Findings;
 
 /// Everything the report states of metric `id`; `None` if the map does not hold it.

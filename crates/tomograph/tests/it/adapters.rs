@@ -84,7 +84,7 @@ fn inspect_says_what_an_adapter_is() {
         "parity/llama",
         "rank     4, alpha 8, scaling alpha / rank; other modules by patterns",
         "20 in 3 layers",
-        "mlp.down          3  8, 16",
+        "mlp.up           3  2           4, 8, 16       52 x 36",
     ] {
         assert!(out.contains(says), "expected {says:?} in:\n{out}");
     }

@@ -54,7 +54,7 @@ struct Column {
     cells: u64,
     whole: u64,
     ranks: BTreeSet<u64>,
-    scalings: BTreeSet<String>,
+    scalings: Vec<f64>,
     shapes: BTreeSet<(u64, u64)>,
 }
 
@@ -64,16 +64,19 @@ impl Column {
         self.cells += 1;
         self.whole += u64::from(factors.is_none());
         self.ranks.extend(factors.map(FactorSource::rank));
-        self.scalings.extend(factors.map(|f| number(f.scaling())));
+        self.scalings.extend(factors.map(FactorSource::scaling));
         self.shapes.insert(shape);
     }
 }
 
 /// Four significant digits and no zeros behind them.
 fn number(x: f64) -> String {
-    let digits = if x == 0.0 { 0.0 } else { 3.0 - x.abs().log10().floor() };
-    let text = format!("{x:.*}", digits.clamp(0.0, 12.0) as usize);
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    let text = tomo_map::significant(x, 4);
+    if text.contains('.') && !text.contains('e') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
 }
 
 fn columns(changes: &Changes) -> BTreeMap<Component, Column> {
@@ -108,7 +111,10 @@ fn print_changes(changes: &Changes, out: &mut dyn Write) -> io::Result<()> {
         let whole = if column.whole > 0 { format!("{} stored whole", column.whole) } else { String::new() };
         let ranks = column.ranks.iter().map(u64::to_string).chain((!whole.is_empty()).then_some(whole));
         let ranks = ranks.collect::<Vec<_>>().join(", ");
-        let scalings = column.scalings.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let mut scalings = column.scalings.clone();
+        scalings.sort_by(f64::total_cmp);
+        scalings.dedup();
+        let scalings = scalings.into_iter().map(number).collect::<Vec<_>>().join(", ");
         let shapes = column.shapes.iter().map(|(m, n)| format!("{m} x {n}")).collect::<Vec<_>>().join(", ");
         writeln!(out, "  {component:<10} {:>7}  {ranks:<10}  {scalings:<13}  {shapes}", count(column.cells))?;
     }
