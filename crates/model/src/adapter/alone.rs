@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use tomo_map::{Cell, Component, Grid, MissingColumn};
 
-use super::changes::{Changes, Ground, Placed};
+use super::changes::{Changes, Placed};
+use super::ground::Ground;
 use super::place::Naming;
 use super::{Adapter, Module};
 use crate::arch::FAMILIES;

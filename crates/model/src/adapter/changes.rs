@@ -7,14 +7,14 @@ use tomo_checkpoint::TensorInfo;
 use tomo_map::{CellId, Grid};
 
 use super::factors::FactorSource;
+use super::ground::{Ground, widths_of};
 use super::names::Role;
 use super::place::{Naming, Site, twice};
 use super::{Adapter, Factors, Module};
-use crate::cell::{CellSource, Storage};
-use crate::dims::{Dims, Widths};
+use crate::cell::CellSource;
+use crate::dims::Dims;
 use crate::error::{ModelError, quoted};
 use crate::model::Model;
-use crate::open::recognised;
 
 /// What an adapter does to one cell.
 #[derive(Clone, PartialEq, Debug)]
@@ -225,14 +225,16 @@ impl Adapter {
                 reason: format!("changes {id}, which the base has not"),
             });
         }
-        let of_whole = |whole: Vec<CellSource>| {
-            let of_grid = |w: &CellSource| grid.cells.iter().find(|c| c.id == w.id).cloned();
-            let held =
-                Grid { layers: grid.layers, cells: whole.iter().filter_map(of_grid).collect(), missing: Vec::new() };
-            Model::from_parts(Arc::clone(&self.source), family.clone(), held, whole)
-        };
-        let whole = if whole.is_empty() { None } else { Some(of_whole(whole)) };
+        let whole = (!whole.is_empty()).then(|| self.as_model(&family, &grid, whole));
         Ok(Changes { adapter: Arc::clone(self), family, dims, grid, cells, whole, off_grid })
+    }
+
+    /// Cells that the adapter holds whole, all of them in `grid`.
+    fn as_model(&self, family: &str, grid: &Grid, whole: Vec<CellSource>) -> Model {
+        let in_grid = |w: &CellSource| grid.cells.binary_search_by_key(&w.id, |c| c.id).ok();
+        let cells = whole.iter().filter_map(in_grid).map(|at| grid.cells[at].clone()).collect();
+        let held = Grid { layers: grid.layers, cells, missing: Vec::new() };
+        Model::from_parts(Arc::clone(&self.source), family.to_owned(), held, whole)
     }
 
     /// Rank and alpha of every site; checks the ranks of all modules, those beside the grid too.
@@ -277,13 +279,6 @@ impl Adapter {
     }
 }
 
-/// What modules are looked up in.
-pub(super) struct Ground<'a> {
-    pub(super) naming: Option<Naming>,
-    pub(super) widths: Option<Widths>,
-    pub(super) base: Option<&'a Model>,
-}
-
 /// Where everything in an adapter belongs.
 #[derive(Default)]
 pub(super) struct Placed {
@@ -295,84 +290,6 @@ pub(super) struct Placed {
     /// What patterns are compared with, and the module and site that each is of.
     keys: Vec<String>,
     of_keys: Vec<(usize, Option<usize>)>,
-}
-
-impl<'a> Ground<'a> {
-    /// Cells of the base by the tensors that hold them, which is how cells of unknown families are found.
-    fn exact(&self) -> BTreeMap<&'a str, Vec<&'a CellSource>> {
-        let mut cells = BTreeMap::<&str, Vec<&CellSource>>::new();
-        for cell in self.base.map_or(&[][..], Model::cells) {
-            cells.entry(cell.tensor.as_str()).or_default().push(cell);
-        }
-        cells
-    }
-
-    fn sites(&self, module: &Module, exact: &BTreeMap<&str, Vec<&CellSource>>) -> Result<Vec<Site>, ModelError> {
-        let name = format!("{}.weight", module.name);
-        if let (Some(base), Some(cells)) = (self.base, exact.get(name.as_str())) {
-            return cells.iter().map(|cell| exact_site(base, cell, module)).collect();
-        }
-        match (&self.naming, &self.widths) {
-            (Some(naming), Some(widths)) => naming.sites(widths, module),
-            _ => Ok(Vec::new()),
-        }
-    }
-
-    fn whole(
-        &self,
-        name: &str,
-        tensor: &TensorInfo,
-        exact: &BTreeMap<&str, Vec<&CellSource>>,
-    ) -> Result<Vec<CellSource>, ModelError> {
-        if let (Some(base), Some(cells)) = (self.base, exact.get(name)) {
-            let expected = base.source().tensor(name).map(|t| &t.shape);
-            if expected != Some(&tensor.shape) {
-                return Err(shape(
-                    cells[0],
-                    &tensor.name,
-                    &format!("{:?}", expected.unwrap_or(&Vec::new())),
-                    &tensor.shape,
-                ));
-            }
-            return Ok(cells
-                .iter()
-                .map(|cell| CellSource { tensor: tensor.name.clone(), ..(*cell).clone() })
-                .collect());
-        }
-        match (&self.naming, &self.widths) {
-            (Some(naming), Some(widths)) => naming.whole(widths, name, tensor),
-            _ => Ok(Vec::new()),
-        }
-    }
-
-    /// What a tensor of the base that holds no cell is for.
-    fn what(&self, name: &str) -> Option<crate::Role> {
-        self.naming.and_then(|naming| recognised(naming.dialect, naming.prefix, name)).map(|(role, _)| role)
-    }
-}
-
-/// A cell found by the name of the tensor that holds it.
-fn exact_site(base: &Model, cell: &CellSource, module: &Module) -> Result<Site, ModelError> {
-    let turned = cell.storage.transposed;
-    let rows = match base.source().tensor(&cell.tensor).map(|t| t.shape.as_slice()) {
-        Some(&[rows, columns]) => Some(if turned { (columns, rows) } else { (rows, columns) }),
-        _ => None,
-    };
-    if rows != Some((module.outputs(), module.inputs())) {
-        let expected = rows.map_or("a matrix".to_owned(), |(m, n)| format!("[{m}, {n}]"));
-        return Err(shape(cell, &module.b.name, &expected, &[module.outputs(), module.inputs()]));
-    }
-    let storage = Storage { transposed: false, rope_pairs: None, ..cell.storage };
-    Ok(Site { cell: CellSource { storage, ..cell.clone() }, key: module.name.clone(), expert: None })
-}
-
-fn shape(cell: &CellSource, tensor: &str, expected: &str, found: &[u64]) -> ModelError {
-    ModelError::Shape {
-        what: cell.id.to_string(),
-        tensor: quoted(tensor),
-        expected: expected.to_owned(),
-        found: format!("{found:?}"),
-    }
 }
 
 fn factors_of(role: crate::Role) -> &'static str {
@@ -390,24 +307,4 @@ fn named(role: Role) -> &'static str {
         Role::OfTokens => "rows of the embedding",
         _ => "bias",
     }
-}
-
-/// The widths of a model that is open, from the shapes of its cells.
-fn widths_of(base: &Model) -> Option<Widths> {
-    use tomo_map::Component::{AttnK, AttnQ, MlpUp};
-    let cells = base.cells();
-    let find =
-        |component, expert: bool| cells.iter().find(|c| c.id.component == component && c.id.expert.is_some() == expert);
-    let (q, k) = (find(AttnQ, false)?, find(AttnK, false)?);
-    let dims = base.dims();
-    Some(Widths {
-        layers: dims.layers,
-        hidden: q.in_features,
-        query: q.out_features,
-        key_value: k.out_features,
-        head: dims.heads.zip(dims.head_dim),
-        ffn: find(MlpUp, false).map(|c| c.out_features),
-        experts: cells.iter().filter_map(|c| c.id.expert).max().map(|last| last + 1),
-        expert_ffn: find(MlpUp, true).map(|c| c.out_features),
-    })
 }

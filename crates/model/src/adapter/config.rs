@@ -3,14 +3,11 @@
 //! The rules are those of peft 0.21 (`tuners/lora/config.py`, `utils/other.py`); a key that is missing means what that class
 //! assumes, since older versions of peft did not write it.
 
-use std::collections::BTreeSet;
-use std::fmt;
-
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::Value;
 
-use crate::adapter::patterns::Patterns;
-use crate::error::{ModelError, quoted};
+use super::object::{Field, Object, key, shown};
+use super::patterns::Patterns;
+use crate::error::ModelError;
 
 /// What a LoRA adapter's configuration says about its arithmetic.
 #[derive(Debug)]
@@ -100,11 +97,7 @@ impl AdapterConfig {
     /// # Errors
     /// No JSON object; another kind of adapter than LoRA; a key that changes the arithmetic and is not understood.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, ModelError> {
-        let mut json = serde_json::Deserializer::from_slice(bytes);
-        let entries = Entries.deserialize(&mut json).and_then(|entries| json.end().map(|()| entries));
-        let entries =
-            entries.map_err(|e| key("", "a JSON object", &quoted(&e.to_string()), "fetch or write the file again"))?;
-        let object = Object(entries);
+        let object = Object::read(bytes)?;
         object.check_kind()?;
         object.check_keys()?;
         object.check_start()?;
@@ -145,26 +138,6 @@ impl AdapterConfig {
     }
 }
 
-/// An error about one key.
-pub(crate) fn key(key: &str, expected: &str, found: &str, hint: &str) -> ModelError {
-    ModelError::AdapterKey {
-        key: if key.is_empty() { "the whole file".to_owned() } else { quoted(key) },
-        expected: expected.to_owned(),
-        found: found.to_owned(),
-        hint: hint.to_owned(),
-    }
-}
-
-/// A value of the file, fit for a terminal.
-fn shown(value: Option<&Value>) -> String {
-    match value {
-        None => "nothing".to_owned(),
-        Some(Value::String(text)) => quoted(text),
-        Some(value @ (Value::Array(_) | Value::Object(_))) => quoted(&value.to_string()),
-        Some(value) => value.to_string(),
-    }
-}
-
 /// Peft writes a switch that is off as one of these.
 fn is_off(value: &Value) -> bool {
     match value {
@@ -192,22 +165,7 @@ fn shown_targets(value: &Value) -> String {
     }
 }
 
-/// The keys of the file, in its order: of several patterns the first that matches counts.
-struct Object(Vec<(String, Field)>);
-
-enum Field {
-    Plain(Value),
-    Ordered(Vec<(String, Value)>),
-}
-
 impl Object {
-    fn get(&self, name: &str) -> Option<&Value> {
-        self.0.iter().find_map(|(key, field)| match field {
-            Field::Plain(value) if key == name && !value.is_null() => Some(value),
-            _ => None,
-        })
-    }
-
     fn check_kind(&self) -> Result<(), ModelError> {
         match self.get("peft_type") {
             Some(Value::String(kind)) if kind == "LORA" => Ok(()),
@@ -259,111 +217,23 @@ impl Object {
         ))
     }
 
-    fn one_of(&self, name: &str, allowed: &[&str]) -> Result<(), ModelError> {
-        match self.get(name) {
-            None => Ok(()),
-            Some(Value::String(found)) if allowed.contains(&found.as_str()) => Ok(()),
-            found => Err(key(name, &allowed.join(", "), &shown(found), "compare with a file that peft wrote")),
-        }
-    }
-
-    fn required<T>(&self, name: &str, expected: &str, read: fn(&Value) -> Option<T>) -> Result<T, ModelError> {
-        let found = self.get(name);
-        found.and_then(read).ok_or_else(|| key(name, expected, &shown(found), "compare with a file that peft wrote"))
-    }
-
-    fn flag(&self, name: &str) -> Result<bool, ModelError> {
-        match self.get(name) {
-            None => Ok(false),
-            Some(Value::Bool(flag)) => Ok(*flag),
-            found => Err(key(name, "true or false", &shown(found), "compare with a file that peft wrote")),
-        }
-    }
-
     fn patterns<T: Copy>(
         &self,
         name: &'static str,
         expected: &str,
         read: fn(&Value) -> Option<T>,
     ) -> Result<Patterns<T>, ModelError> {
-        let entries = self.0.iter().find_map(|(key, field)| match field {
-            Field::Ordered(entries) if key == name => Some(entries.as_slice()),
-            _ => None,
-        });
         let read = |(pattern, value): &(String, Value)| {
             let number = read(value).ok_or_else(|| {
                 key(&format!("{name}: {pattern}"), expected, &shown(Some(value)), "compare with a file that peft wrote")
             })?;
             Ok((pattern.clone(), number))
         };
-        let entries = entries.unwrap_or_default().iter().map(read).collect::<Result<Vec<_>, ModelError>>()?;
+        let entries = self.ordered(name).iter().map(read).collect::<Result<Vec<_>, ModelError>>()?;
         Ok(Patterns::new(name, entries))
     }
 
     fn base_class(&self) -> Option<String> {
         Some(self.get("auto_mapping")?.get("base_model_class")?.as_str()?.to_owned())
-    }
-}
-
-/// Reads the top level of the file and refuses a key that stands there twice.
-struct Entries;
-
-impl<'de> DeserializeSeed<'de> for Entries {
-    type Value = Vec<(String, Field)>;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Entries {
-    type Value = Vec<(String, Field)>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the keys of an adapter's configuration")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut seen = BTreeSet::new();
-        let mut entries = Vec::new();
-        while let Some(name) = map.next_key::<String>()? {
-            if !seen.insert(name.clone()) {
-                return Err(A::Error::custom(format_args!("the key {name:?} occurs twice")));
-            }
-            let is_ordered = matches!(name.as_str(), "rank_pattern" | "alpha_pattern");
-            let field =
-                if is_ordered { Field::Ordered(map.next_value_seed(Pairs)?) } else { Field::Plain(map.next_value()?) };
-            entries.push((name, field));
-        }
-        Ok(entries)
-    }
-}
-
-/// An object with its order, or null.
-struct Pairs;
-
-impl<'de> DeserializeSeed<'de> for Pairs {
-    type Value = Vec<(String, Value)>;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Pairs {
-    type Value = Vec<(String, Value)>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object from patterns to numbers, or null")
-    }
-
-    fn visit_unit<E: serde::de::Error>(self) -> Result<Self::Value, E> {
-        Ok(Vec::new())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut entries = Vec::new();
-        while let Some(entry) = map.next_entry::<String, Value>()? {
-            entries.push(entry);
-        }
-        Ok(entries)
     }
 }

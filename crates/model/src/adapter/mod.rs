@@ -8,7 +8,9 @@ mod alone;
 mod changes;
 mod config;
 mod factors;
+mod ground;
 mod names;
+mod object;
 mod patterns;
 mod place;
 

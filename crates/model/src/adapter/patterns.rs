@@ -5,7 +5,7 @@
 
 use fancy_regex::RegexBuilder;
 
-use crate::adapter::config::key;
+use super::object::key;
 use crate::error::{ModelError, quoted};
 
 /// Numbers by pattern, in the file's order.

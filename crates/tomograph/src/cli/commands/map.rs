@@ -2,7 +2,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tomo_checkpoint::AdapterFiles;
 use tomo_map::Map;
 use tomo_metrics::Cast;
 use tomo_render::escape::plain;
@@ -212,32 +211,29 @@ pub(super) fn scan_with_progress(
     context: &mut Context<'_>,
 ) -> anyhow::Result<Scanned> {
     if let Some(files) = tomo_checkpoint::open_adapter(&request.path)? {
-        return scan_adapter(&files, request, context);
+        let scan = AdapterScan::new(&files, request)?;
+        return watched(&scan.notes().to_vec(), context, |bar| scan.run(bar));
     }
     let scan = Scan::new(Arc::new(open(request)?), request, context.streams.input.as_mut())?;
     if let (Some(text), Some(args)) = (scan.text(), run) {
         args.note(text, context)?;
         announce_scan(&scan, text, context)?;
     }
-    for note in scan.notes() {
-        writeln!(context.streams.err, "note: {}", plain(note, 400))?;
-    }
-    interrupt::listen();
-    let bar = Bar::new(context.streams.draw_progress);
-    let scanned = scan.run(&bar);
-    bar.clear();
-    scanned
+    watched(&scan.notes().to_vec(), context, |bar| scan.run(bar))
 }
 
-/// The same for an adapter.
-fn scan_adapter(files: &AdapterFiles, request: &Request, context: &mut Context<'_>) -> anyhow::Result<Scanned> {
-    let scan = AdapterScan::new(files, request)?;
-    for note in scan.notes() {
+/// Says what there is to know, then scans with a bar.
+fn watched(
+    notes: &[String],
+    context: &mut Context<'_>,
+    scan: impl FnOnce(&Bar) -> anyhow::Result<Scanned>,
+) -> anyhow::Result<Scanned> {
+    for note in notes {
         writeln!(context.streams.err, "note: {}", plain(note, 400))?;
     }
     interrupt::listen();
     let bar = Bar::new(context.streams.draw_progress);
-    let scanned = scan.run(&bar);
+    let scanned = scan(&bar);
     bar.clear();
     scanned
 }
