@@ -16,6 +16,10 @@ pub(crate) struct Buffers {
     pub(crate) workspace: Workspace,
 }
 
+/// Why directions are not sharply defined.
+const UNDETERMINED: &str =
+    "the last of the compared directions is as strong as the next: the subspace is not determined";
+
 /// What the decompositions of one cell are to find.
 struct Task<'a> {
     rows: usize,
@@ -134,9 +138,7 @@ impl Task<'_> {
             overlap_left: if is_same { 1.0 } else { overlap(&before.left, &after.left) },
             overlap_right: if is_same { 1.0 } else { overlap(&before.right, &after.right) },
             core: shared_energy(before.left.as_ref(), image.as_ref()).sqrt(),
-            caveat: (!is_same && !(before.is_sharp && after.is_sharp)).then_some(
-                "the last of the compared directions is as strong as the next: the subspace is not determined",
-            ),
+            caveat: if is_same || (before.is_sharp && after.is_sharp) { None } else { Some(UNDETERMINED) },
         })
     }
 }

@@ -212,6 +212,10 @@ impl Scan<'_> {
     /// The description of a metric, with what chance would give on this grid's shapes.
     fn info(&self, selected: &Selected) -> MetricInfo {
         let mut info = selected.info();
+        let k = self.options.subspace_rank;
+        if info.id == "delta-on-principal" {
+            info.caveat = format!("Chance is that of a change without direction: k / sqrt(m n), with k = {k}.").into();
+        }
         let side: Option<fn(&tomo_map::Cell) -> u64> = match info.id.as_ref() {
             "subspace-overlap-left" => Some(|cell| cell.out_features),
             "subspace-overlap-right" => Some(|cell| cell.in_features),
@@ -219,7 +223,6 @@ impl Scan<'_> {
         };
         let dims = side.map(|side| self.pairs.grid().cells.iter().map(side).collect::<Vec<_>>()).unwrap_or_default();
         if let (Some(least), Some(most)) = (dims.iter().min(), dims.iter().max()) {
-            let k = self.options.subspace_rank;
             let chance = |d: u64| tomo_map::significant(k as f64 / d as f64, 2);
             let range = match least == most {
                 true => format!("{} (d = {least})", chance(*least)),
