@@ -39,8 +39,8 @@ pub use causal::{
 };
 pub use cost::{Cost, cost};
 pub use delta::{
-    Cast, ChangeSums, DeltaFacts, DeltaNeeds, Factors, Known, ModelPairs, Pair, PairError, PairSums, Pairs, Principal,
-    StoredCell, norm_gain_drift, scan_delta,
+    AdapterPairs, Cast, ChangeSums, DeltaFacts, DeltaNeeds, Factors, Known, ModelPairs, Pair, PairError, PairSums,
+    Pairs, Principal, StoredCell, norm_gain_drift, scan_delta,
 };
 pub use facts::{Facts, Matrix, Moments};
 pub use gradients::{GradientSums, Gradients, IntegratedGradients, WholeGradient};

@@ -25,6 +25,7 @@
 //! }
 //! ```
 
+mod adapter;
 mod arch;
 pub mod architecture;
 mod cell;
@@ -46,6 +47,7 @@ mod place;
 mod resolve;
 mod runs;
 
+pub use adapter::{Adapter, AdapterConfig, Change, Changes, FactorSource, Factors, OffGrid, Product};
 pub use arch::FAMILIES;
 pub use cell::{CellSource, Storage};
 pub use dims::Dims;

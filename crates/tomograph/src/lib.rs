@@ -12,6 +12,7 @@
 //! # Ok::<(), anyhow::Error>(())
 //! ```
 
+mod adapter;
 pub mod agreement_file;
 pub mod answers;
 pub mod cli;
@@ -23,6 +24,7 @@ mod reverse;
 pub mod run;
 pub mod scan;
 
+pub use adapter::AdapterScan;
 pub use reverse::PlannedPass;
 pub use tomo_checkpoint as checkpoint;
 pub use tomo_map as map;

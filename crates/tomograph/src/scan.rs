@@ -13,6 +13,7 @@ use tomo_metrics::{
 use tomo_model::engine::{MemoryPlan, Observer, PassProgress, Until};
 use tomo_model::{CellOverride, Model, OpenOptions};
 
+use crate::adapter::AdapterScan;
 use crate::comparison::Comparison;
 use crate::draws_file::KeptDraws;
 use crate::reverse::{Backward, PlannedPass, ReversePasses, default_draws};
@@ -144,13 +145,19 @@ impl PassProgress for Silent {
 /// Opens the checkpoint at `path` and recognises its family.
 ///
 /// # Errors
-/// A file that cannot be read or is damaged, an unknown family, a checkpoint that contradicts its configuration.
+/// A file that cannot be read or is damaged, an unknown family, a checkpoint that contradicts its configuration, an adapter.
 pub fn open(path: &Path, cells: &[CellOverride]) -> anyhow::Result<Model> {
     open_as(path, cells, false)
 }
 
 /// [`open`]; with `partial`, cells may be missing.
 fn open_as(path: &Path, cells: &[CellOverride], partial: bool) -> anyhow::Result<Model> {
+    ensure!(
+        tomo_checkpoint::open_adapter(path)?.is_none(),
+        "this is an adapter, not a model\n  path: {}\n  hint: tomograph map ADAPTER --against BASE shows what it changes; to run it, \
+         merge it with peft first",
+        path.display()
+    );
     let source = tomo_checkpoint::open(path)?;
     Ok(Model::open(source, &OpenOptions { cell_overrides: cells.to_vec(), partial })?)
 }
@@ -163,12 +170,23 @@ pub fn open_requested(request: &Request) -> anyhow::Result<Model> {
     open_as(&request.path, &request.cells, request.partial)
 }
 
-/// Opens and scans.
+/// Opens the base of `request`, which is at `path`.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn open_base(path: &Path, request: &Request) -> anyhow::Result<Model> {
+    open_as(path, &request.cells, request.partial).context("cannot use the checkpoint of --against")
+}
+
+/// Opens and scans: a model, or an adapter.
 ///
 /// # Errors
 /// As [`open`] and [`Scan::new`]; and when a tensor cannot be read during the scan. A cancelled scan is not an error: what
 /// was not reached is marked as not measured.
 pub fn scan(request: &Request, progress: &dyn Watcher) -> anyhow::Result<Map> {
+    if let Some(files) = tomo_checkpoint::open_adapter(&request.path)? {
+        return Ok(AdapterScan::new(&files, request)?.run(progress)?.map);
+    }
     let model = Arc::new(open_requested(request)?);
     Ok(Scan::new(model, request, &mut std::io::empty())?.run(progress)?.map)
 }
@@ -290,7 +308,7 @@ impl<'a> Scan<'a> {
         if let Some(comparison) = comparison {
             columns.extend(comparison.scan(&model, request, progress)?);
             beside.extend(comparison.beside(&model)?);
-            provenance.against = Some(comparison.provenance()?);
+            provenance.against = Some(comparison.provenance(request)?);
         }
         if let Some(imatrix) = imatrix {
             let whole = MetricsRequest { metrics: request.selected()?, ..weights };
@@ -405,14 +423,27 @@ fn provenance_of(
     of_text: Provenance,
 ) -> anyhow::Result<Provenance> {
     let source = model.source();
-    let name = if request.name.is_empty() { request.path.display().to_string() } else { request.name.clone() };
-    Ok(Provenance {
-        model: name,
+    let about = Provenance {
         model_digest: source.digest().context("cannot digest the checkpoint")?,
         config_digest: tomo_checkpoint::config_digest(source.config()),
         family: model.family().to_owned(),
         format: source.format().to_string(),
         dims: model.dims().letters().into_iter().map(|(letter, n)| (letter.to_owned(), n)).collect(),
+        ..of_text
+    };
+    Ok(provenance_of_scan(request, started, seconds, about))
+}
+
+/// `about` what was scanned, with how and when.
+pub(crate) fn provenance_of_scan(
+    request: &Request,
+    started: SystemTime,
+    seconds: f64,
+    about: Provenance,
+) -> Provenance {
+    let name = if request.name.is_empty() { request.path.display().to_string() } else { request.name.clone() };
+    Provenance {
+        model: name,
         seed: request.options.seed,
         group: u64::try_from(request.options.group).ok(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -420,8 +451,8 @@ fn provenance_of(
         started: humantime::format_rfc3339_seconds(started).to_string(),
         seconds,
         peak_rss_bytes: peak_rss_bytes(),
-        ..of_text
-    })
+        ..about
+    }
 }
 
 /// Whether any cell of `columns` was left out because the scan was cancelled.

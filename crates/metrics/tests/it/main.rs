@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 
 mod activations;
+mod adapters;
 mod causal;
 mod conformance;
 mod delta;

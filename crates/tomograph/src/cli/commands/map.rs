@@ -11,6 +11,7 @@ use tomo_render::report::is_unchanged;
 use super::model_args::{ModelArgs, locate, open};
 use super::run_args::{RunArgs, announce_scan};
 use super::{Context, Exit};
+use crate::AdapterScan;
 use crate::cli::output::Look;
 use crate::cli::progress::Bar;
 use crate::cli::{files, interrupt, numbers};
@@ -19,7 +20,7 @@ use crate::measured_file;
 use crate::run::LossChoice;
 use crate::scan::{self, Request, Scan, Scanned};
 
-/// Scan a model and draw its map
+/// Scan a model, or what an adapter changes, and draw the map
 ///
 /// Writes map.json, map.csv, report.html, report.md and one picture per metric to a folder, and prints the map of the
 /// first metric asked for. Ctrl-C writes what is known by then, the rest marked as not measured.
@@ -197,6 +198,9 @@ impl Args {
         let metrics = self.metric.as_deref().unwrap_or(if self.comparison.against.is_some() { "delta" } else { "all" });
         let mut request = self.model.request(metrics, context)?;
         self.comparison.apply(&mut request, context)?;
+        if self.metric.is_none() && tomo_checkpoint::open_adapter(&request.path)?.is_some() {
+            request = request.metrics("delta")?;
+        }
         if let Some(note) = companions_note(&request) {
             writeln!(context.streams.err, "note: {note}")?;
         }
@@ -305,17 +309,30 @@ pub(super) fn scan_with_progress(
     run: Option<&RunArgs>,
     context: &mut Context<'_>,
 ) -> anyhow::Result<Scanned> {
+    if let Some(files) = tomo_checkpoint::open_adapter(&request.path)? {
+        let scan = AdapterScan::new(&files, request)?;
+        return watched(&scan.notes().to_vec(), context, |bar| scan.run(bar));
+    }
     let scan = Scan::new(Arc::new(open(request)?), request, context.streams.input.as_mut())?;
     if let (Some(text), Some(args)) = (scan.text(), run) {
         args.note(text, context)?;
         announce_scan(&scan, text, context)?;
     }
-    for note in scan.notes() {
+    watched(&scan.notes().to_vec(), context, |bar| scan.run(bar))
+}
+
+/// Says what there is to know, then scans with a bar.
+fn watched(
+    notes: &[String],
+    context: &mut Context<'_>,
+    scan: impl FnOnce(&Bar) -> anyhow::Result<Scanned>,
+) -> anyhow::Result<Scanned> {
+    for note in notes {
         writeln!(context.streams.err, "note: {}", plain(note, 400))?;
     }
     interrupt::listen();
     let bar = Bar::new(context.streams.draw_progress);
-    let scanned = scan.run(&bar);
+    let scanned = scan(&bar);
     bar.clear();
     scanned
 }

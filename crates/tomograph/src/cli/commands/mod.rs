@@ -6,6 +6,7 @@ mod demo;
 mod explain;
 mod imatrix;
 mod inspect;
+mod inspect_adapter;
 mod list;
 mod man;
 mod map;
