@@ -6,11 +6,13 @@
 mod bootstrap;
 mod change;
 mod effect;
+mod sign_test;
 mod spread;
 
 pub use bootstrap::Bootstrap;
 pub use change::{Evidence, Line, Shape, ShapeTest, Split, line, split};
 pub use effect::cliffs_delta;
+pub use sign_test::{interval_of_difference, sign_test};
 pub use spread::{median, ranks, robust_z, z_scores};
 
 /// `values` over their largest magnitude, and that magnitude (1 if all are zero).

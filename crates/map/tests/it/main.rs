@@ -5,6 +5,7 @@
 
 mod bootstrap;
 mod csv;
+mod difference;
 mod json;
 mod normalise;
 mod number;

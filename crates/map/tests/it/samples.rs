@@ -43,6 +43,7 @@ pub(crate) fn map_of(info: MetricInfo, layers: u32, scores: &[(u32, Component, O
         provenance: Provenance::default(),
         grid: Grid { layers, cells, missing: Vec::new() },
         columns: vec![Column { info, scores }],
+        ..Map::default()
     }
 }
 
@@ -170,6 +171,11 @@ pub(crate) fn any_map() -> impl Strategy<Value = Map> {
         let columns: Vec<_> = (0..metrics)
             .map(|at| (metric_info(at), vec(score(), count)).prop_map(|(info, scores)| Column { info, scores }))
             .collect();
-        columns.prop_map(move |columns| Map { provenance: provenance.clone(), grid: grid.clone(), columns })
+        columns.prop_map(move |columns| Map {
+            provenance: provenance.clone(),
+            grid: grid.clone(),
+            columns,
+            ..Map::default()
+        })
     })
 }

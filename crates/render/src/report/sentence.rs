@@ -3,6 +3,7 @@
 use tomo_map::stats::Evidence;
 use tomo_map::{Component, RankedPlace, significant};
 
+use super::between;
 use super::claim::{Baseline, Claim, Contrast, Limit};
 use super::escape::prose;
 use super::limits::status_word;
@@ -59,6 +60,7 @@ pub(super) fn of(claim: &Claim) -> String {
                 number(100.0 * share)
             )
         }
+        Claim::Between(claim) => between::of(claim),
         Claim::Limit(limit) => of_limit(limit),
     }
 }

@@ -6,6 +6,7 @@
 mod demo;
 mod demo_model;
 mod demo_program;
+mod diff;
 mod errors;
 mod golden;
 mod golden_same_map;

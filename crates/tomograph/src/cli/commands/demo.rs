@@ -67,7 +67,7 @@ impl Args {
 
         let request = request(&folder, "phantom", "all,spectrum@null", context)?;
         let map = scan_with_progress(&request, None, context)?.map;
-        self.look.write_all(&map, &self.out)?;
+        self.look.write_all(&map, &self.out, "map")?;
         self.look.print(&map, None, context)?;
         let missed = facts(&map, context)?;
         let exit = summary(&map, &self.out, context)?;
@@ -90,7 +90,7 @@ impl Args {
         (request.text.tokens, request.text.sequence) = (TOKENS, SEQUENCE);
         writeln!(context.streams.out, "\nA trained model, of bytes, on text that it has not seen:\n")?;
         let map = scan_with_progress(&request, None, context)?.map;
-        self.look.write_all(&map, &folder)?;
+        self.look.write_all(&map, &folder, "map")?;
         self.look.print(&map, Some(SHOWN), context)?;
         summary(&map, &folder, context)
     }

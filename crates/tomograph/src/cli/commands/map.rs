@@ -104,7 +104,7 @@ impl Args {
         let folder = self.out.unwrap_or_else(|| default_folder(&request));
         self.gradients.apply(&mut request, &folder)?;
         let Scanned { map, draws, spent } = scan_with_progress(&request, Some(&self.run), context)?;
-        self.look.write_all(&map, &folder)?;
+        self.look.write_all(&map, &folder, "map")?;
         write_draws(&draws, &map, &folder)?;
         for done in spent {
             // Only space is at stake: the results are written.

@@ -2,6 +2,7 @@
 
 mod completions;
 mod demo;
+mod diff;
 mod explain;
 mod imatrix;
 mod inspect;
@@ -24,6 +25,7 @@ pub(super) enum Command {
     Perplexity(perplexity::Args),
     Imatrix(imatrix::Args),
     Show(show::Args),
+    Diff(diff::Args),
     Inspect(inspect::Args),
     List(list::Args),
     Explain(explain::Args),
@@ -39,6 +41,7 @@ impl Command {
             Self::Perplexity(args) => args.run(context),
             Self::Imatrix(args) => args.run(context),
             Self::Show(args) => args.run(context),
+            Self::Diff(args) => args.run(context),
             Self::Inspect(args) => args.run(context),
             Self::List(args) => args.run(context),
             Self::Explain(args) => args.run(context),
