@@ -2,7 +2,7 @@
 //!
 //! This crate is the facade: [`scan`] goes from a path to a [`Map`], and [`cli`] is the command line over it. The parts
 //! are usable alone: [`checkpoint`], [`text`], [`model`],
-//! [`metrics`], [`map`], [`render`], [`quant`].
+//! [`metrics`], [`map`], [`render`], [`quant`], [`verify`].
 //!
 //! ```no_run
 //! use tomograph::scan::{Request, Silent, scan};
@@ -12,6 +12,7 @@
 //! # Ok::<(), anyhow::Error>(())
 //! ```
 
+pub mod agreement_file;
 pub mod answers;
 pub mod cli;
 pub mod draws_file;
@@ -28,3 +29,4 @@ pub use tomo_model as model;
 pub use tomo_quant as quant;
 pub use tomo_render as render;
 pub use tomo_text as text;
+pub use tomo_verify as verify;

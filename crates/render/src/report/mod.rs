@@ -7,7 +7,7 @@
 mod between;
 mod change;
 mod claim;
-mod escape;
+pub mod escape;
 mod gather;
 mod limits;
 mod overview;

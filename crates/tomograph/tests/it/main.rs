@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 #![allow(clippy::print_stderr, reason = "the table of deviations is for whoever runs the comparison")]
 
+mod agree;
 mod demo;
 mod demo_model;
 mod demo_program;

@@ -1,5 +1,6 @@
 //! One file per command: its arguments, and what it does.
 
+mod agree;
 mod completions;
 mod demo;
 mod diff;
@@ -26,6 +27,7 @@ pub(super) enum Command {
     Imatrix(imatrix::Args),
     Show(show::Args),
     Diff(diff::Args),
+    Agree(agree::Args),
     Inspect(inspect::Args),
     List(list::Args),
     Explain(explain::Args),
@@ -42,6 +44,7 @@ impl Command {
             Self::Imatrix(args) => args.run(context),
             Self::Show(args) => args.run(context),
             Self::Diff(args) => args.run(context),
+            Self::Agree(args) => args.run(context),
             Self::Inspect(args) => args.run(context),
             Self::List(args) => args.run(context),
             Self::Explain(args) => args.run(context),
