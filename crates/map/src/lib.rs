@@ -35,5 +35,5 @@ pub use normalise::{NORMALISATIONS, Normalisation, ViewError};
 pub use number::{significant, significant_apart};
 pub use ranking::{Profile, RankedPlace, Ranking};
 pub use score::{Score, Status};
-pub use table::{Column, Map, Provenance};
+pub use table::{Against, Beside, BesideRow, Column, Map, Provenance};
 pub use view::{Absence, Place, Reading, View};

@@ -1,7 +1,9 @@
 //! What every map must satisfy, whether it comes from a scan or from a stranger's file.
 
 use crate::error::quoted;
-use crate::{CellId, Column, DIFFERENCE, Grid, Map, MapError, MapErrorKind as Kind, Provenance, Score, Sides, Status};
+use crate::{
+    Beside, CellId, Column, DIFFERENCE, Grid, Map, MapError, MapErrorKind as Kind, Provenance, Score, Sides, Status,
+};
 
 /// Most layers a map may have; the deepest known models have a few hundred. A view allocates 7 places for each.
 const MAX_LAYERS: u32 = 10_000;
@@ -25,6 +27,9 @@ impl Map {
                 return Err(MapError::new(Kind::Order, place, "metric ids that occur once", found));
             }
             column.validate(&place, self.grid.cells.len())?;
+        }
+        for (at, beside) in self.beside.iter().enumerate() {
+            beside.validate(&format!("beside[{at}]"))?;
         }
         self.sides.as_deref().map_or(Ok(()), |sides| sides.validate(self))
     }
@@ -57,6 +62,24 @@ impl Sides {
                     return Err(MapError::new(Kind::Order, place, expected, quoted(&column.info.id)));
                 }
             }
+        }
+        Ok(())
+    }
+}
+
+impl Beside {
+    fn validate(&self, place: &str) -> Result<(), MapError> {
+        if self.id.is_empty() {
+            return Err(MapError::new(Kind::Field, format!("{place}.id"), "an id", "an empty one"));
+        }
+        if self.rows.len() > MAX_CELLS {
+            let expected = format!("at most {MAX_CELLS} rows");
+            return Err(MapError::new(Kind::Size, format!("{place}.rows"), expected, self.rows.len().to_string()));
+        }
+        for (at, row) in self.rows.iter().enumerate() {
+            row.score.check().map_err(|(expected, found)| {
+                MapError::new(Kind::Number, format!("{place}.rows[{at}]"), expected, found)
+            })?;
         }
         Ok(())
     }

@@ -1,8 +1,8 @@
 use tomo_map::{CellId, MetricInfo, Score};
 
-use crate::Facts;
 use crate::activations::{CellFacts, Lanes, Salience, Sums};
 use crate::gradients::{GradientSums, WholeGradient};
+use crate::{DeltaFacts, DeltaNeeds, Facts};
 
 /// One entry of the registry: the metric's description, its manual and how it is computed.
 pub struct Metric {
@@ -33,6 +33,13 @@ pub enum Kind {
         /// Id of the format, as `tomo_quant::find` knows it.
         format: &'static str,
     },
+    /// What became of a cell: its weights before and after.
+    Delta {
+        /// Which facts it reads.
+        needs: DeltaNeeds,
+        /// The score of one cell.
+        score: fn(&DeltaFacts, &Options) -> Score,
+    },
     /// What cells read and write while the model runs on a text.
     Activations {
         /// Which taps and sums it reads.
@@ -55,7 +62,7 @@ impl Kind {
         match self {
             Self::Weights { needs, .. } => *needs,
             Self::Error { .. } => Needs { moments: true, entries: true, ..Needs::NONE },
-            Self::Activations { .. } | Self::Gradients { .. } => Needs::NONE,
+            Self::Delta { .. } | Self::Activations { .. } | Self::Gradients { .. } => Needs::NONE,
         }
     }
 
@@ -64,7 +71,7 @@ impl Kind {
         match self {
             Self::Weights { score, .. } => Some(score(facts, options)),
             Self::Error { format } => Some(crate::quantization_error::score(format, facts, options)),
-            Self::Activations { .. } | Self::Gradients { .. } => None,
+            Self::Delta { .. } | Self::Activations { .. } | Self::Gradients { .. } => None,
         }
     }
 }
@@ -224,10 +231,12 @@ pub struct Options {
     pub draws: usize,
     /// Points on the path of `ig`, its end included.
     pub steps: usize,
+    /// k of `subspace-overlap-*` and `delta-on-principal`: how many of the strongest singular directions are compared.
+    pub subspace_rank: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { group: 128, seed: 0, outlier_factor: 5.0, resamples: 2000, draws: 16, steps: 5 }
+        Self { group: 128, seed: 0, outlier_factor: 5.0, resamples: 2000, draws: 16, steps: 5, subspace_rank: 16 }
     }
 }

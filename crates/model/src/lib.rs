@@ -40,6 +40,7 @@ mod overrides;
 mod pattern;
 mod place;
 mod resolve;
+mod runs;
 
 pub use arch::FAMILIES;
 pub use cell::{CellSource, Storage};
@@ -48,5 +49,6 @@ pub use error::ModelError;
 pub use family::{CellRule, Dialect, DimFrom, DimKeys, Family, NormPlace, OtherRule, Part, Role};
 pub use listing::{Listing, NamePattern};
 pub use load::first_not_finite;
-pub use model::{Model, OpenOptions, OtherTensor};
+pub use model::{Model, NormTensor, OpenOptions, OtherTensor};
 pub use overrides::CellOverride;
+pub use runs::{EntryOrder, Runs};

@@ -36,5 +36,5 @@ pub use cells::{FFN, HEAD_DIM, HEADS, HIDDEN, KV_HEADS, LAYERS, VOCAB};
 pub use facts::{Fact, Outcome, facts, pair_facts};
 pub use pair::{Pair, write_pair, write_pair_with};
 pub use plan::Plan;
-pub use shaped::{Shape, ShapedDType, write_shaped};
+pub use shaped::{Shape, ShapedDType, write_nudged, write_shaped};
 pub use write::{Phantom, write, write_with};

@@ -27,6 +27,9 @@ pub(crate) fn subtitle(picture: &Picture<'_>) -> Vec<String> {
     // Scores of weights alone owe nothing to the text that other metrics of the map were measured on.
     let reads_text = ["activations", "gradients"].contains(&view.info.family.as_ref()) || view.info.id.ends_with("@x");
     let text = match (&p.text, p.tokens) {
+        _ if view.info.family == "delta" => {
+            p.against.as_ref().map_or_else(String::new, |base| format!("against: {}", escape::plain(&base.model, 120)))
+        }
         (Some(text), _) if reads_text => format!("text: {}", escape::plain(text, 120)),
         (None, Some(tokens)) => format!("{tokens} tokens of text"),
         _ => String::new(),

@@ -15,6 +15,7 @@
 pub mod agreement_file;
 pub mod answers;
 pub mod cli;
+mod comparison;
 pub mod draws_file;
 mod reverse;
 pub mod run;

@@ -7,10 +7,11 @@ use std::time::{Instant, SystemTime};
 
 use anyhow::{Context, ensure};
 use tomo_map::{CellId, Column, Map, Provenance};
-use tomo_metrics::{Activations, Imatrix, Options, Progress, Request as MetricsRequest, Selected};
+use tomo_metrics::{Activations, Cast, Imatrix, Options, Progress, Request as MetricsRequest, Selected};
 use tomo_model::engine::{MemoryPlan, Observer, PassProgress, Until};
 use tomo_model::{CellOverride, Model, OpenOptions};
 
+use crate::comparison::Comparison;
 use crate::draws_file::KeptDraws;
 use crate::reverse::{Backward, PlannedPass, ReversePasses, default_draws};
 use crate::run::{Run, RunOptions, TextRequest};
@@ -26,6 +27,14 @@ pub struct Request {
     pub metrics: Vec<Selected>,
     /// Cells the family does not know, named by the user.
     pub cells: Vec<CellOverride>,
+    /// The checkpoint to compare with (what the model was before it was tuned), for metrics that compare.
+    pub against: Option<PathBuf>,
+    /// That checkpoint as the user named it; its path where empty.
+    pub against_name: String,
+    /// What both sides of a comparison are rounded to first; nothing where `None`.
+    pub cast: Option<Cast>,
+    /// Whether cells that cannot be compared are left out instead of being an error.
+    pub partial: bool,
     /// Group size, seed.
     pub options: Options,
     /// Worker threads; the machine's where `None`.
@@ -56,6 +65,10 @@ impl Request {
             name: String::new(),
             metrics: Vec::new(),
             cells: Vec::new(),
+            against: None,
+            against_name: String::new(),
+            cast: None,
+            partial: false,
             options: Options::default(),
             threads: None,
             memory_bytes: None,
@@ -78,16 +91,18 @@ impl Request {
         Ok(self)
     }
 
-    /// The metrics: those asked for, or all that the weights alone give.
-    fn selected(&self) -> anyhow::Result<Vec<Selected>> {
-        Ok(if self.metrics.is_empty() { tomo_metrics::select("all")? } else { self.metrics.clone() })
+    /// The metrics: those asked for, with what may not be left out beside them; or, of a comparison, all of its family; or
+    /// all that the weights alone give.
+    pub(crate) fn selected(&self) -> anyhow::Result<Vec<Selected>> {
+        let all = if self.against.is_some() { "delta" } else { "all" };
+        let asked = if self.metrics.is_empty() { tomo_metrics::select(all)? } else { self.metrics.clone() };
+        Ok(tomo_metrics::with_companions(asked))
     }
 
     /// The part of the scan that needs no text.
     fn metrics_request(&self) -> anyhow::Result<MetricsRequest> {
-        let metrics = self.selected()?.into_iter().filter(|m| !m.reads_text()).collect();
         Ok(MetricsRequest {
-            metrics,
+            metrics: self.selected()?.into_iter().filter(|m| !m.reads_text() && !m.reads_base()).collect(),
             options: self.options.clone(),
             threads: self.threads,
             cache_dir: self.cache.clone(),
@@ -125,8 +140,21 @@ impl PassProgress for Silent {
 /// # Errors
 /// A file that cannot be read or is damaged, an unknown family, a checkpoint that contradicts its configuration.
 pub fn open(path: &Path, cells: &[CellOverride]) -> anyhow::Result<Model> {
+    open_as(path, cells, false)
+}
+
+/// [`open`]; with `partial`, cells may be missing.
+fn open_as(path: &Path, cells: &[CellOverride], partial: bool) -> anyhow::Result<Model> {
     let source = tomo_checkpoint::open(path)?;
-    Ok(Model::open(source, &OpenOptions { cell_overrides: cells.to_vec() })?)
+    Ok(Model::open(source, &OpenOptions { cell_overrides: cells.to_vec(), partial })?)
+}
+
+/// Opens the model of `request`.
+///
+/// # Errors
+/// As [`open`]. Missing cells are no error where the request is [partial](Request::partial).
+pub fn open_requested(request: &Request) -> anyhow::Result<Model> {
+    open_as(&request.path, &request.cells, request.partial)
 }
 
 /// Opens and scans.
@@ -135,7 +163,7 @@ pub fn open(path: &Path, cells: &[CellOverride]) -> anyhow::Result<Model> {
 /// As [`open`] and [`Scan::new`]; and when a tensor cannot be read during the scan. A cancelled scan is not an error: what
 /// was not reached is marked as not measured.
 pub fn scan(request: &Request, progress: &dyn Watcher) -> anyhow::Result<Map> {
-    let model = Arc::new(open(&request.path, &request.cells)?);
+    let model = Arc::new(open_requested(request)?);
     Ok(Scan::new(model, request, &mut std::io::empty())?.run(progress)?.map)
 }
 
@@ -150,6 +178,8 @@ pub struct Scan<'a> {
     /// What takes its place.
     imatrix: Option<Imatrix>,
     reverse: Option<ReversePasses>,
+    /// What the model is compared with, where a metric compares.
+    comparison: Option<Comparison>,
 }
 
 /// What a scan leaves.
@@ -198,7 +228,13 @@ impl<'a> Scan<'a> {
             None => None,
         };
         let imatrix = imatrix.map(Imatrix::read).transpose()?;
-        Ok(Self { model, request, run, forward, imatrix, reverse })
+        let comparison = Comparison::new(&model, request, &selected)?;
+        Ok(Self { model, request, run, forward, imatrix, reverse, comparison })
+    }
+
+    /// What a reader has to know about the comparison; whole sentences without the full stop.
+    pub fn notes(&self) -> &[String] {
+        self.comparison.as_ref().map_or(&[], Comparison::notes)
     }
 
     /// The model ready to run, where a metric reads a text.
@@ -221,13 +257,19 @@ impl<'a> Scan<'a> {
     /// # Errors
     /// When a tensor cannot be read or run. A cancelled scan is not an error.
     pub fn run(self, progress: &dyn Watcher) -> anyhow::Result<Scanned> {
-        let Self { model, request, run, forward, imatrix, reverse } = self;
+        let Self { model, request, run, forward, imatrix, reverse, comparison } = self;
         let started = SystemTime::now();
         let clock = Instant::now();
         let weights = request.metrics_request()?;
         let mut columns =
             if weights.metrics.is_empty() { Vec::new() } else { tomo_metrics::scan(&model, &weights, progress)? };
         let mut provenance = Provenance::default();
+        let mut beside = Vec::new();
+        if let Some(comparison) = comparison {
+            columns.extend(comparison.scan(&model, request, progress)?);
+            beside.extend(comparison.beside(&model)?);
+            provenance.against = Some(comparison.provenance()?);
+        }
         if let Some(imatrix) = imatrix {
             let whole = MetricsRequest { metrics: request.selected()?, ..weights };
             columns.extend(tomo_metrics::scan_imatrix(&model, &imatrix, &whole, progress)?);
@@ -253,7 +295,7 @@ impl<'a> Scan<'a> {
         let order: Vec<String> = request.selected()?.iter().map(Selected::id).collect();
         columns.sort_by_key(|c| order.iter().position(|id| *id == c.info.id));
         let provenance = provenance_of(&model, request, started, clock.elapsed().as_secs_f64(), provenance)?;
-        let map = Map { provenance, grid: model.grid().clone(), columns, ..Map::default() };
+        let map = Map { provenance, grid: model.grid().clone(), columns, beside, ..Map::default() };
         Ok(Scanned { map, draws: backward.draws, spent: backward.spent })
     }
 }

@@ -4,8 +4,8 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use tomo_map::{
-    Additivity, Cell, CellId, Column, Component, Direction, Grid, Map, Meaning, MetricInfo, MissingColumn, Provenance,
-    Scope, Score, Status,
+    Additivity, Against, Beside, BesideRow, Cell, CellId, Column, Component, Direction, Grid, Map, Meaning, MetricInfo,
+    MissingColumn, Provenance, Scope, Score, Status,
 };
 
 pub(crate) fn info(id: &str) -> MetricInfo {
@@ -39,12 +39,7 @@ pub(crate) fn cell(layer: u32, component: Component, expert: Option<u32>, shape:
 pub(crate) fn map_of(info: MetricInfo, layers: u32, scores: &[(u32, Component, Option<u32>, Score)]) -> Map {
     let cells = scores.iter().map(|(l, c, e, _)| cell(*l, *c, *e, (2, 3))).collect();
     let scores = scores.iter().map(|(_, _, _, s)| s.clone()).collect();
-    Map {
-        provenance: Provenance::default(),
-        grid: Grid { layers, cells, missing: Vec::new() },
-        columns: vec![Column { info, scores }],
-        ..Map::default()
-    }
+    Map { grid: Grid { layers, cells, missing: Vec::new() }, columns: vec![Column { info, scores }], ..Map::default() }
 }
 
 /// A map of one metric with `rows[layer][i]` at `components[i]`.
@@ -148,7 +143,7 @@ fn provenance() -> impl Strategy<Value = Provenance> {
             format: t[3].clone(),
             text: maybe.clone(),
             text_digest: maybe.clone(),
-            loss: maybe,
+            loss: maybe.clone(),
             draws: number,
             sequences: number,
             tokens: number,
@@ -160,8 +155,28 @@ fn provenance() -> impl Strategy<Value = Provenance> {
             seconds,
             peak_rss_bytes: number,
             dims: number.map(|n| (t[7].clone(), n)).into_iter().collect(),
+            against: maybe.map(|text| Against {
+                model: text.clone(),
+                model_digest: t[1].clone(),
+                config_digest: number.map(|_| text.clone()),
+                format: t[3].clone(),
+                cast: number.map(|_| "bf16".to_owned()),
+                notes: vec![text],
+            }),
         },
     )
+}
+
+fn beside() -> impl Strategy<Value = Beside> {
+    let row = (option::of(0..10_000u32), text(), score());
+    let row = row.prop_map(|(layer, name, score)| BesideRow { layer, tensor: name.clone(), name, score });
+    (vec(text(), 3), vec(row, 0..4)).prop_map(|(t, rows)| Beside {
+        id: "beside".to_owned(),
+        title: t[0].clone(),
+        summary: t[1].clone(),
+        unit: t[2].clone(),
+        rows,
+    })
 }
 
 /// Any map that satisfies `Map::validate`.
@@ -171,11 +186,12 @@ pub(crate) fn any_map() -> impl Strategy<Value = Map> {
         let columns: Vec<_> = (0..metrics)
             .map(|at| (metric_info(at), vec(score(), count)).prop_map(|(info, scores)| Column { info, scores }))
             .collect();
-        columns.prop_map(move |columns| Map {
+        (columns, vec(beside(), 0..2)).prop_map(move |(columns, beside)| Map {
             provenance: provenance.clone(),
             grid: grid.clone(),
             columns,
-            ..Map::default()
+            beside: beside.into_iter().take(1).collect(),
+            sides: None,
         })
     })
 }

@@ -4,6 +4,7 @@
 
 mod activations;
 mod conformance;
+mod delta;
 mod engine;
 mod exhaustive;
 mod gradient_sums;

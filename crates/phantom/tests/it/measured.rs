@@ -159,5 +159,5 @@ pub(crate) fn map(dir: &Path) -> Map {
         let (out_features, in_features) = (matrix.rows as u64, matrix.cols as u64);
         grid.cells.push(Cell { id, out_features, in_features, tensor, dtype: "BF16".into() });
     }
-    Map { provenance: Provenance::default(), grid, columns: columns.into(), ..Map::default() }
+    Map { grid, columns: columns.into(), ..Map::default() }
 }

@@ -24,7 +24,7 @@ fn scanned(seed: u64, plan: &Plan) -> Map {
     let wanted: Vec<_> = facts().iter().flat_map(|f| f.metrics).copied().collect();
     let request = Request { metrics: select(&wanted.join(",")).unwrap(), ..Request::default() };
     let columns = scan(&model, &request, &Silence).unwrap();
-    Map { provenance: Provenance::default(), grid: model.grid().clone(), columns, ..Map::default() }
+    Map { grid: model.grid().clone(), columns, ..Map::default() }
 }
 
 #[test]

@@ -7,6 +7,7 @@
 mod between;
 mod change;
 mod claim;
+mod comparison;
 pub mod escape;
 mod gather;
 mod limits;
@@ -21,6 +22,7 @@ use tomo_map::{Column, Comparison, Map, Normalisation, View};
 
 pub use change::Change;
 pub use claim::{Baseline, Between, Claim, Contrast, Limit};
+pub use comparison::is_unchanged;
 pub use section::Findings;
 
 /// Everything the report states of metric `id`; `None` if the map does not hold it.
@@ -53,6 +55,7 @@ impl Part {
 pub fn markdown(map: &Map) -> String {
     let parts: Vec<Part> = map.columns.iter().filter_map(|column| Part::new(map, column)).collect();
     let mut text = overview::head(map);
+    text.push_str(&comparison::head(map));
     text.push_str(&overview::missing_columns(map));
     if !parts.is_empty() {
         text.push_str(
@@ -69,6 +72,7 @@ pub fn markdown(map: &Map) -> String {
     for Part { view, comparison, findings } in &parts {
         text.push_str(&section::markdown(view, comparison.as_ref(), findings));
     }
+    text.push_str(&comparison::beside(map));
     text.push_str(&overview::provenance(map));
     text.push_str(overview::READING);
     if !changes.is_empty() {

@@ -4,12 +4,14 @@
 #![allow(clippy::print_stderr, reason = "the table of deviations is for whoever runs the comparison")]
 
 mod agree;
+mod delta;
 mod demo;
 mod demo_model;
 mod demo_program;
 mod diff;
 mod errors;
 mod golden;
+mod golden_delta;
 mod golden_same_map;
 mod golden_storage;
 mod gradients;

@@ -3,8 +3,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tomo_map::Map;
+use tomo_metrics::Cast;
+use tomo_render::escape::plain;
+use tomo_render::report::is_unchanged;
 
-use super::model_args::{ModelArgs, open};
+use super::model_args::{ModelArgs, open, path_of};
 use super::run_args::{RunArgs, announce_scan};
 use super::{Context, Exit};
 use crate::cli::output::Look;
@@ -23,10 +26,11 @@ pub(crate) struct Args {
     #[command(flatten)]
     model: ModelArgs,
 
-    /// Metrics: ids or families, separated by commas; `all` is all that need no text, `activations` runs the model on a
-    /// text, `gradients` runs it forward and backward; ID@null is relative to random matrices of the same shape, err-…@x weighted by what cells read on the text
-    #[arg(long, value_name = "ID|FAMILY,…", default_value = "all")]
-    metric: String,
+    /// Metrics: ids or families, separated by commas; `all` is all that need the weights alone, `delta` compares them with
+    /// --against, `activations` runs the model on a text, `gradients` runs it forward and backward; ID@null is relative to random
+    /// matrices of the same shape, err-…@x weighted by what cells read on the text [default: all; delta with --against]
+    #[arg(long, value_name = "ID|FAMILY,…")]
+    metric: Option<String>,
 
     /// Folder for the results [default: tomograph-<name of the model>]
     #[arg(long, value_name = "DIR")]
@@ -41,10 +45,48 @@ pub(crate) struct Args {
     look: Look,
 
     #[command(flatten)]
+    comparison: ComparisonArgs,
+
+    #[command(flatten)]
     run: RunArgs,
 
     #[command(flatten)]
     gradients: GradientArgs,
+}
+
+/// What the model is compared with, and how.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Comparison")]
+struct ComparisonArgs {
+    /// Compare with this checkpoint, what the model was before it was tuned: a folder, file or hub name as for MODEL, of the
+    /// same family and shape
+    #[arg(long, value_name = "BASE")]
+    against: Option<String>,
+
+    /// Round both sides to this type before comparing: what both would store
+    #[arg(long, value_name = "bf16|f16|f32", requires = "against")]
+    cast: Option<Cast>,
+
+    /// Leave out cells that cannot be compared (another shape, missing on one side) instead of refusing
+    #[arg(long, requires = "against")]
+    partial: bool,
+
+    /// k of subspace-overlap-… and delta-on-principal: how many of the strongest singular directions are compared
+    #[arg(long, value_name = "K", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
+    subspace_rank: u32,
+}
+
+impl ComparisonArgs {
+    fn apply(&self, request: &mut Request, context: &mut Context<'_>) -> anyhow::Result<()> {
+        if let Some(name) = &self.against {
+            request.against = Some(path_of(name, context)?);
+            request.against_name.clone_from(name);
+        }
+        request.cast = self.cast;
+        request.partial = self.partial;
+        request.options.subspace_rank = usize::try_from(self.subspace_rank)?;
+        Ok(())
+    }
 }
 
 /// What gradients are taken of, and how many.
@@ -97,7 +139,12 @@ impl GradientArgs {
 
 impl Args {
     pub(super) fn run(self, context: &mut Context<'_>) -> anyhow::Result<Exit> {
-        let mut request = self.model.request(&self.metric, context)?;
+        let metrics = self.metric.as_deref().unwrap_or(if self.comparison.against.is_some() { "delta" } else { "all" });
+        let mut request = self.model.request(metrics, context)?;
+        self.comparison.apply(&mut request, context)?;
+        if let Some(note) = companions_note(&request) {
+            writeln!(context.streams.err, "note: {note}")?;
+        }
         request.text = self.run.text(request.options.seed)?;
         request.run = self.run.options(request.threads);
         request.imatrix.clone_from(&self.imatrix);
@@ -125,6 +172,15 @@ impl Args {
         }
         Ok(exit)
     }
+}
+
+/// Says which metrics come along that were not asked for.
+fn companions_note(request: &Request) -> Option<String> {
+    let whole = tomo_metrics::with_companions(request.metrics.clone());
+    let added: Vec<String> =
+        whole.iter().filter(|s| !request.metrics.contains(s)).map(tomo_metrics::Selected::id).collect();
+    (!added.is_empty())
+        .then(|| format!("{} come with delta-relative, which mere rescaling can make large", added.join(" and ")))
 }
 
 const DRAWS_JSON: &str = "draws.json";
@@ -155,6 +211,9 @@ pub(super) fn scan_with_progress(
         args.note(text, context)?;
         announce_scan(&scan, text, context)?;
     }
+    for note in scan.notes() {
+        writeln!(context.streams.err, "note: {}", plain(note, 400))?;
+    }
     interrupt::listen();
     let bar = Bar::new(context.streams.draw_progress);
     let scanned = scan.run(&bar);
@@ -173,6 +232,9 @@ pub(super) fn summary(map: &Map, folder: &Path, context: &mut Context<'_>) -> an
         ("report.md", "in words"),
         ("map.json", "the numbers; tomograph show draws them again"),
     ];
+    if is_unchanged(map) {
+        writeln!(out, "identical: no weight of any cell that was compared differs")?;
+    }
     let width = written.iter().map(|(name, _)| folder.join(name).display().to_string().len()).max().unwrap_or(0);
     for (name, what) in written {
         writeln!(out, "  {:width$}  {what}", folder.join(name).display().to_string())?;

@@ -44,7 +44,7 @@ impl ModelArgs {
     /// The scan of `metrics` that was asked for. Names are checked before anything is read or fetched.
     pub(super) fn request(&self, metrics: &str, context: &mut Context<'_>) -> anyhow::Result<Request> {
         let mut request = Request::new("").metrics(metrics)?;
-        request.path = self.path(context)?;
+        request.path = path_of(&self.model, context)?;
         request.name.clone_from(&self.model);
         request.cells.clone_from(&self.cells);
         request.options.group = usize::try_from(self.group)?;
@@ -54,29 +54,27 @@ impl ModelArgs {
         request.command.clone_from(&context.typed);
         Ok(request)
     }
+}
 
-    /// Where the model is on disk; a hub name is fetched into the hub's own cache.
-    fn path(&self, context: &mut Context<'_>) -> anyhow::Result<PathBuf> {
-        // `models/llama.gguf` beside a folder `models` is a path with a typing error, not a repository.
-        let parent_exists = Path::new(&self.model).parent().is_some_and(|p| !p.as_os_str().is_empty() && p.exists());
-        if parent_exists || !hub::is_repo_id(&self.model) {
-            return Ok(PathBuf::from(&self.model));
-        }
-        interrupt::listen();
-        let download = Download::new(context.streams.draw_progress);
-        let fetched = hub::fetch(&self.model, &HubOptions::from_env()?, &download);
-        for note in download.finish() {
-            writeln!(context.streams.err, "note: {note}")?;
-        }
-        fetched.with_context(|| {
-            format!("no file or folder is called {:?}, and it could not be had from the hub", self.model)
-        })
+/// Where the model called `name` is on disk; a hub name is fetched into the hub's own cache.
+pub(super) fn path_of(name: &str, context: &mut Context<'_>) -> anyhow::Result<PathBuf> {
+    // `models/llama.gguf` beside a folder `models` is a path with a typing error, not a repository.
+    let parent_exists = Path::new(name).parent().is_some_and(|p| !p.as_os_str().is_empty() && p.exists());
+    if parent_exists || !hub::is_repo_id(name) {
+        return Ok(PathBuf::from(name));
     }
+    interrupt::listen();
+    let download = Download::new(context.streams.draw_progress);
+    let fetched = hub::fetch(name, &HubOptions::from_env()?, &download);
+    for note in download.finish() {
+        writeln!(context.streams.err, "note: {note}")?;
+    }
+    fetched.with_context(|| format!("no file or folder is called {name:?}, and it could not be had from the hub"))
 }
 
 /// Opens the model of `request`.
 pub(super) fn open(request: &Request) -> anyhow::Result<Model> {
-    scan::open(&request.path, &request.cells)
+    scan::open_requested(request)
 }
 
 /// `$XDG_CACHE_HOME/tomograph`, or `~/.cache/tomograph`; none where the environment names no home.
