@@ -6,7 +6,7 @@ mod statistics;
 use serde::{Deserialize, Serialize};
 
 use crate::stats::interval_of_difference;
-use crate::{Additivity, Column, Direction, Map, MetricInfo, Provenance, Score};
+use crate::{Additivity, Against, Column, Direction, Map, MetricInfo, Provenance, Score};
 
 pub use statistics::{Comparison, Mover, Movers, RankCorrelation, RankedScore, Tendency};
 
@@ -240,9 +240,13 @@ impl Sides {
         let (a, b) = (&self.first.provenance, &self.second.provenance);
         let number = |n: Option<u64>| n.map(|n| n.to_string()).unwrap_or_default();
         let text = |t: &Option<String>| t.clone().unwrap_or_default();
+        let against =
+            |p: &Provenance, of: fn(&Against) -> &String| p.against.as_ref().map(of).cloned().unwrap_or_default();
         let rows = [
             ("model", a.model.clone(), b.model.clone()),
             ("model digest", a.model_digest.clone(), b.model_digest.clone()),
+            ("compared with", against(a, |base| &base.model), against(b, |base| &base.model)),
+            ("its digest", against(a, |base| &base.model_digest), against(b, |base| &base.model_digest)),
             ("family", a.family.clone(), b.family.clone()),
             ("format", a.format.clone(), b.format.clone()),
             ("text", text(&a.text), text(&b.text)),

@@ -1,4 +1,4 @@
-use crate::stats::{mean, median, ranks, sign_test};
+use crate::stats::{CellSamples, mean, median, pearson, sign_test, spearman};
 use crate::{Cell, CellId, Column, Component, Direction, Map, Score};
 
 /// How one metric compares between the two maps of a difference.
@@ -129,7 +129,7 @@ impl Map {
         Some(Comparison {
             metric: second.info.id.clone().into_owned(),
             all: Tendency::of(pairs.iter().map(|p| p.d)),
-            over_cells: if by_column { None } else { over_cells(&pairs) },
+            over_cells: if by_column { None } else { over_cells(&pairs, self.provenance.seed) },
             inside_columns: (!inside.is_empty()).then(|| (mean(&inside), inside.len())),
             columns: tendencies.filter(|(_, t)| t.cells() > 0).collect(),
             with_interval: (intervals().count(), intervals().filter(|(low, high)| *low > 0.0 || *high < 0.0).count()),
@@ -194,24 +194,21 @@ fn rho<'a>(pairs: impl Iterator<Item = &'a Pair<'a>>) -> Option<f64> {
     spearman(&a, &b)
 }
 
-fn over_cells(pairs: &[Pair<'_>]) -> Option<RankCorrelation> {
+fn over_cells(pairs: &[Pair<'_>], seed: u64) -> Option<RankCorrelation> {
     let (a, b): (Vec<f64>, Vec<f64>) = pairs.iter().map(|p| (p.a, p.b)).unzip();
-    RankCorrelation::of(&a, &b, 0)
+    RankCorrelation::of(&a, &b, seed)
 }
 
 impl RankCorrelation {
-    /// Of two lists of scores, cell by cell; `None` for fewer than three cells, or where either is constant.
+    /// Of two lists of scores, cell by cell; `None` for fewer than two cells, or where either is constant. The interval comes
+    /// from 2,000 resamples of the cells, and from fewer of very many cells, whose interval is narrow.
     pub fn of(a: &[f64], b: &[f64], seed: u64) -> Option<Self> {
-        let rho = spearman(a, b)?;
-        Some(Self { rho, interval: None, cells: a.len() })
+        /// Cells drawn in all resamples together.
+        const DRAWN: usize = 8_000_000;
+        let (rho, cells) = (spearman(a, b)?, a.len());
+        let samples = CellSamples::new(cells, (DRAWN / cells).clamp(100, 2000), seed);
+        let (x, y) = (samples.of_values(a).ranked(), samples.of_values(b).ranked());
+        let interval = samples.correlation_interval(rho, |at| pearson(x.at(at), y.at(at)));
+        Some(Self { rho, interval, cells })
     }
-}
-
-fn spearman(a: &[f64], b: &[f64]) -> Option<f64> {
-    let middle = (a.len() as f64 + 1.0) / 2.0;
-    let centred = |v: &[f64]| ranks(v).into_iter().map(|r| r - middle).collect::<Vec<f64>>();
-    let (a, b) = (centred(a), centred(b));
-    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
-    let rho = dot(&a, &b) / (dot(&a, &a) * dot(&b, &b)).sqrt();
-    rho.is_finite().then_some(rho)
 }

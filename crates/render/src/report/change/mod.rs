@@ -29,12 +29,7 @@ const SIZE: &str = "base-rms";
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
 pub enum Change {
-    /// Nothing did.
-    Identical {
-        /// Cells that were compared.
-        cells: usize,
-    },
-    /// Nothing did in some cells.
+    /// Some cells are as they were.
     Untouched {
         /// How many.
         cells: usize,

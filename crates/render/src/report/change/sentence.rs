@@ -18,9 +18,6 @@ const LOW: f64 = 0.5;
 /// The sentence (or two) that states a claim.
 pub(super) fn of(claim: &Change) -> String {
     match claim {
-        Change::Identical { cells } => {
-            format!("The checkpoints are identical: not one weight of {} differs.", count(*cells, "cell", "cells"))
-        }
         Change::Untouched { cells, of, columns: whole } => {
             let of = count(*of, "cell", "cells");
             let did = if *cells == 1 { "is" } else { "are" };
