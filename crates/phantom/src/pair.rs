@@ -47,7 +47,7 @@ pub fn write_pair(dir: &Path, seed: u64) -> io::Result<Pair> {
 /// # Errors
 /// When a file cannot be written.
 pub fn write_pair_with(dir: &Path, seed: u64, plan: &Plan) -> io::Result<Pair> {
-    let entries = |id| {
+    let entries = |id: tomo_map::CellId| {
         let (rows, cols) = cells::shape(id.component);
         let mut entries = draw::even_gaussian(&mut stream(seed, stream_of(id)), rows, cols);
         draw::scale_to_rms(&mut entries, planted_rms(pair_facts(), plan, id).unwrap_or(UNPLANTED_RMS));
