@@ -94,7 +94,7 @@ pub fn write_csv(found: &Agreement, out: impl Write) -> csv::Result<()> {
             for (statistic, score) in statistics(form) {
                 let text = |n: Option<f64>| n.map_or_else(String::new, |n| n.to_string());
                 let (low, high) = score.interval().unzip();
-                out.write_record([
+                let fields: [&str; 13] = [
                     &found.truth.metric,
                     &row.id,
                     &row.map,
@@ -108,7 +108,8 @@ pub fn write_csv(found: &Agreement, out: impl Write) -> csv::Result<()> {
                     &text(high),
                     if score.value().is_some() { "ok" } else { "undefined" },
                     score.reason().unwrap_or_default(),
-                ])?;
+                ];
+                out.write_record(fields)?;
             }
         }
     }

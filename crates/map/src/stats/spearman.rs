@@ -64,7 +64,8 @@ pub fn kendall(a: &[f64], b: &[f64]) -> Option<f64> {
     if a.len() < 2 || a.len() != b.len() || constant(a) || constant(b) {
         return None;
     }
-    let mut pairs: Vec<(f64, f64)> = a.iter().copied().zip(b.iter().copied()).collect();
+    // Adding 0 turns -0 into 0: the two are equal, but would be sorted apart.
+    let mut pairs: Vec<(f64, f64)> = a.iter().zip(b).map(|(a, b)| (a + 0.0, b + 0.0)).collect();
     pairs.sort_by(|x, y| x.0.total_cmp(&y.0).then(x.1.total_cmp(&y.1)));
     let all = pairs_among(a.len());
     let tied_in_a = tied_pairs(&pairs, |x, y| x.0 == y.0);

@@ -71,6 +71,12 @@ fn what_has_no_order_has_no_correlation() {
     assert_eq!(partial(0.5, 0.2, -1.0), None);
     // Nothing to take away.
     assert_eq!(partial(0.5, 0.0, 0.0), Some(0.5));
+    // Two zeros are one value: the pairs (1, 2) and (1, 3) are in order, the pair (2, 3) is tied in the first.
+    assert_close(
+        kendall(&[-1.0, 0.0, -0.0], &[1.0, 3.0, 2.0]).unwrap(),
+        kendall(&[-1.0, 0.0, 0.0], &[1.0, 2.0, 3.0]).unwrap(),
+        Within::Absolute(0.0),
+    );
     // Numbers of any size.
     assert_close(pearson(&[0.0, f64::MAX], &[-f64::MAX, f64::MAX]).unwrap(), 1.0, Within::Absolute(1e-15));
 }
