@@ -50,7 +50,11 @@ fn ids() -> impl Iterator<Item = &'static str> {
 
 /// Multiples of 1/64 below 2: exact in bf16 and under multiplication by small numbers; every fourth column is 0.
 fn coarse(rows: usize, cols: usize) -> Weights {
-    Weights::from_fn(rows, cols, |i, j| if j % 4 == 3 { 0.0 } else { ((i * 37 + j * 101) % 127) as f64 / 64.0 - 0.992_187_5 })
+    Weights::from_fn(
+        rows,
+        cols,
+        |i, j| if j % 4 == 3 { 0.0 } else { ((i * 37 + j * 101) % 127) as f64 / 64.0 - 0.992_187_5 },
+    )
 }
 
 #[test]
@@ -128,7 +132,7 @@ fn a_change_at_right_angles_is_direction_and_no_scale() {
 fn a_change_of_rank_r_has_rank_r() {
     for rank in [1, 3, 8] {
         let product = |i: usize, j: usize| -> f64 {
-            (0..rank).map(|r| ((i * (r + 3) + r) % 7) as f64 * (((j * (2 * r + 5) + 1) % 11) as f64 - 5.0)).sum()
+            (0..rank).map(|r| ((i * (r + 3) + r) % 31) as f64 * (((j * (2 * r + 5) + 1) % 37) as f64 - 18.0)).sum()
         };
         let change = Change::new(coarse(48, 64), |i, j, w| w + product(i, j) / 64.0);
         change.reads("delta-rank", rank as f64 / 48.0, Within::Relative(1e-15));
@@ -274,13 +278,23 @@ fn metrics_of_a_change_are_those_of_numpy_and_torch() {
             let [base, tuned] = ["base", "tuned"].map(|side| weights(&format!("{side}/{name}"), cast));
             let change = Change { base, tuned, options: Options::default() };
             for id in ids() {
-                let expected = by_cast[&cast.to_string()][id].as_f64().unwrap_or_else(|| panic!("{name} has no {id}"));
-                // A subspace is off by rounding over the gap behind its last direction; both programs round.
                 let gap = by_cast[&cast.to_string()]["subspace:gap"].as_f64().unwrap();
-                let within = if id.starts_with("subspace") || id == "delta-on-principal" { 1e-7_f64.max(1e-13 / gap) } else { 1e-7 };
+                let expected = by_cast[&cast.to_string()][id].as_f64().unwrap_or_else(|| panic!("{name} has no {id}"));
+                let within = match id {
+                    // A subspace is off by rounding over the gap behind its last direction; both programs round.
+                    "subspace-overlap-left" | "subspace-overlap-right" | "delta-on-principal" => {
+                        1e-7_f64.max(1e-13 / gap)
+                    }
+                    // The rounding of f32 beneath a change of low rank is below what a Gram matrix tells from 0.
+                    "delta-effective-rank" if name == "low-rank" => 1e-5,
+                    _ => 1e-7,
+                };
                 let found = change.score(id).value().unwrap_or(f64::NAN);
                 let off = (found - expected).abs();
-                assert!(off <= within * expected.abs(), "{id} of {name} as {cast}: {found}, {expected} expected, gap {gap}");
+                assert!(
+                    off <= within * expected.abs(),
+                    "{id} of {name} as {cast}: {found}, {expected} expected, gap {gap}"
+                );
                 compared += 1;
             }
         }

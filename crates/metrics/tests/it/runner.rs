@@ -279,7 +279,8 @@ fn cost_counts_bytes_and_grows_with_the_work() {
 /// The plain score is handed on, not computed again, and options reach the metrics.
 #[test]
 fn options_have_defaults() {
-    let expected = Options { group: 128, seed: 0, outlier_factor: 5.0, resamples: 2000, draws: 16, steps: 5 };
+    let expected =
+        Options { group: 128, seed: 0, outlier_factor: 5.0, resamples: 2000, draws: 16, steps: 5, subspace_rank: 16 };
     assert_eq!(Options::default(), expected);
     assert_eq!(metric("pl-alpha").info.family, "spectrum");
 }
