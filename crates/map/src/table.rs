@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CellId, Grid, Measurement, MetricInfo, Score};
+use crate::{CellId, Grid, Measurement, MetricInfo, Score, Sides};
 
 /// All scores of one metric, parallel to `grid.cells`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -139,6 +139,8 @@ pub struct Map {
     pub grid: Grid,
     /// One column per metric, in the registry's order.
     pub columns: Vec<Column>,
+    /// What it is a difference of, if it is one.
+    pub sides: Option<Box<Sides>>,
     /// Tables of what is no cell.
     pub beside: Vec<Beside>,
 }

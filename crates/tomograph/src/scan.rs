@@ -8,7 +8,8 @@ use std::time::{Instant, SystemTime};
 use anyhow::{Context, ensure};
 use tomo_map::{CellId, Column, Map, Provenance};
 use tomo_metrics::{
-    Activations, Cast, Causal, CausalPlan, Imatrix, Keep, Measured, Options, Progress, Request as MetricsRequest, Selected,
+    Activations, Cast, Causal, CausalPlan, Imatrix, Keep, Measured, Options, Progress, Request as MetricsRequest,
+    Selected,
 };
 use tomo_model::engine::{MemoryPlan, Observer, PassProgress, Until};
 use tomo_model::{CellOverride, Model, OpenOptions};
@@ -347,7 +348,7 @@ impl<'a> Scan<'a> {
         let order: Vec<String> = request.selected()?.iter().map(Selected::id).collect();
         columns.sort_by_key(|c| order.iter().position(|id| *id == c.info.id));
         let provenance = provenance_of(&model, request, started, clock.elapsed().as_secs_f64(), provenance)?;
-        let map = Map { provenance, grid: model.grid().clone(), columns, beside };
+        let map = Map { provenance, grid: model.grid().clone(), columns, beside, ..Map::default() };
         Ok(Scanned { map, draws: backward.draws, measured, ended_early, spent: backward.spent })
     }
 }

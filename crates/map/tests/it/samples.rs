@@ -201,6 +201,7 @@ pub(crate) fn any_map() -> impl Strategy<Value = Map> {
             grid: grid.clone(),
             columns,
             beside: beside.into_iter().take(1).collect(),
+            sides: None,
         })
     })
 }

@@ -11,6 +11,7 @@ mod delta;
 mod demo;
 mod demo_model;
 mod demo_program;
+mod diff;
 mod errors;
 mod golden;
 mod golden_delta;

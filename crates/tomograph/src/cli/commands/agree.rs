@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use tomo_verify::{Agreement, Form, Measured, Options, Row, Source, VerifyError, agree};
 
-use super::show::read_map;
 use super::{Context, Exit};
 use crate::agreement_file;
+use crate::cli::files::read_map;
 use crate::cli::{agreement_table, files};
 
 /// Hold the metrics of maps against what changing cells was measured to cost

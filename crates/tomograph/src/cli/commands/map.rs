@@ -212,7 +212,7 @@ impl Args {
         self.interventions.apply(&mut request, &folder)?;
         let Scanned { map, draws, measured, ended_early, spent } =
             scan_with_progress(&request, Some(&self.run), context)?;
-        self.look.write_all(&map, &folder)?;
+        self.look.write_all(&map, &folder, "map")?;
         write_draws(&draws, &map, &folder)?;
         write_measured(&measured, &map, &folder)?;
         for done in spent {
