@@ -83,8 +83,8 @@ impl<'a> AdapterScan<'a> {
             ..Provenance::default()
         };
         let provenance = provenance_of_scan(request, started, clock.elapsed().as_secs_f64(), about);
-        let map = Map { provenance, grid: changes.grid().clone(), columns, beside: Vec::new() };
-        Ok(Scanned { map, draws: Vec::new(), spent: Vec::new() })
+        let map = Map { provenance, grid: changes.grid().clone(), columns, ..Map::default() };
+        Ok(Scanned { map, draws: Vec::new(), measured: Vec::new(), ended_early: false, spent: Vec::new() })
     }
 }
 
