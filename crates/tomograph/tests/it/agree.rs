@@ -31,7 +31,7 @@ fn made_up() -> Map {
         proxy: family != "causal",
         ..metric_info(id)
     };
-    let grid = tiny_map(LlamaDims { layers: 12, ..LlamaDims::default() }, &[]).grid;
+    let grid = tiny_map(LlamaDims { layers: 12, ..LlamaDims::TINY }, &[]).grid;
     let column = |info, values: Vec<f64>| Column::new(info, values.into_iter().map(Score::from_value).collect());
     let noisy = costs().iter().enumerate().map(|(at, c)| c + 0.05 * ((at * 7919) % 13) as f64).collect();
     let upside_down = costs().iter().map(|c| -c).collect();
@@ -42,7 +42,7 @@ fn made_up() -> Map {
         column(info("a-describer", "weights", Direction::Neutral), costs()),
         column(info("constant", "weights", Direction::High), vec![1.0; 84]),
     ];
-    let mut map = Map { grid, columns, ..tiny_map(LlamaDims::default(), &[]) };
+    let mut map = Map { grid, columns, ..tiny_map(LlamaDims::TINY, &[]) };
     map.provenance.text = Some("a text\u{1b}[31m of <b>strangers</b>".into());
     (map.provenance.text_digest, map.provenance.tokens) = (Some("feed".into()), Some(600));
     map.provenance.sequences = Some(SEQUENCES as u64);
