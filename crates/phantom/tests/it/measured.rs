@@ -7,8 +7,7 @@ use std::path::Path;
 use half::bf16;
 use safetensors::SafeTensors;
 use tomo_map::{
-    Additivity, Cell, CellId, Column, Component, Direction, Grid, Map, Meaning, MetricInfo, Provenance, Scope, Score,
-    Status,
+    Additivity, Cell, CellId, Column, Component, Direction, Grid, Map, Meaning, MetricInfo, Scope, Score, Status,
 };
 
 struct Matrix {

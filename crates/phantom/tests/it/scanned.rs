@@ -1,6 +1,6 @@
 //! The project's own scan of the phantom, from the file to the facts.
 
-use tomo_map::{CellId, Map, Provenance};
+use tomo_map::{CellId, Map};
 use tomo_metrics::{Progress, Request, scan, select};
 use tomo_model::{Model, OpenOptions};
 use tomo_phantom::{Plan, facts, write_with};
