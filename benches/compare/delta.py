@@ -7,7 +7,7 @@ TUNED and BASE are folders with one `model.safetensors` each, which fit in the p
 
     cargo run --release -p tomo-phantom --example shaped -- /tmp/pair/base like-1.5b
     cargo run --release -p tomo-phantom --example shaped -- /tmp/pair/tuned like-1.5b --nudge 2e-5
-    cargo build --release -p tomo-metrics --example time_delta
+    cargo build --release -p tomo-metrics --example time_scan
 
 `cat` reads whole files; we and PyTorch read the cells (85 % of them), so rates are bytes read over seconds. Ours is the whole scan
 including the opening of both files.
@@ -49,7 +49,7 @@ def measure(args):
     rounds = []
     for number in range(args.rounds):
         before = cat(files)
-        ours = json.loads(timed([BINARIES / "examples/time_delta", args.tuned, args.base, LINEAR, str(args.threads)], environment)[1])
+        ours = json.loads(timed([BINARIES / "examples/time_scan", args.tuned, LINEAR, str(args.threads), args.base], environment)[1])
         after = cat(files)
         peer = [sys.executable, HERE / "delta_peer.py", *files, "--threads", str(args.threads)]
         theirs = json.loads(timed(peer, environment)[1])
@@ -62,11 +62,11 @@ def measure(args):
         one = {
             "cat_gb_per_second": size / min(before, after) / 1e9,
             "ours_seconds": ours["open_seconds"] + ours["scan_seconds"],
-            "ours_gb_per_second": ours["bytes"] / (ours["open_seconds"] + ours["scan_seconds"]) / 1e9,
+            "ours_gb_per_second": ours["cell_bytes"] / (ours["open_seconds"] + ours["scan_seconds"]) / 1e9,
             "ours_peak_mb": ours["peak_bytes"] / 1e6,
             "torch_seconds": theirs["compute_seconds"],
         }
-        rounds.append(one | {"bytes": ours["bytes"]})
+        rounds.append(one | {"bytes": ours["cell_bytes"]})
         print(f"round {number + 1}  " + "  ".join(f"{k} {v:.3g}" for k, v in one.items()), file=sys.stderr, flush=True)
     return rounds
 
