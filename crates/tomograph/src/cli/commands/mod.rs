@@ -3,12 +3,15 @@
 mod agree;
 mod completions;
 mod demo;
+mod diff;
 mod explain;
 mod imatrix;
 mod inspect;
+mod inspect_adapter;
 mod list;
 mod man;
 mod map;
+mod measure;
 mod model_args;
 mod perplexity;
 mod run_args;
@@ -23,8 +26,10 @@ use super::{Context, Exit};
 pub(super) enum Command {
     Map(map::Args),
     Perplexity(perplexity::Args),
+    Measure(measure::Args),
     Imatrix(imatrix::Args),
     Show(show::Args),
+    Diff(diff::Args),
     Agree(agree::Args),
     Inspect(inspect::Args),
     List(list::Args),
@@ -39,8 +44,10 @@ impl Command {
         match self {
             Self::Map(args) => args.run(context),
             Self::Perplexity(args) => args.run(context),
+            Self::Measure(args) => args.run(context),
             Self::Imatrix(args) => args.run(context),
             Self::Show(args) => args.run(context),
+            Self::Diff(args) => args.run(context),
             Self::Agree(args) => args.run(context),
             Self::Inspect(args) => args.run(context),
             Self::List(args) => args.run(context),
