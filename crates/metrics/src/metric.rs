@@ -1,9 +1,9 @@
 use tomo_map::{CellId, MetricInfo, Score};
 use tomo_model::change::Rank;
 
-use crate::Facts;
 use crate::activations::{CellFacts, Lanes, Salience, Sums};
 use crate::gradients::{GradientSums, WholeGradient};
+use crate::{DeltaFacts, DeltaNeeds, Facts};
 
 /// One entry of the registry: the metric's description, its manual and how it is computed.
 pub struct Metric {
@@ -34,6 +34,13 @@ pub enum Kind {
         /// Id of the format, as `tomo_quant::find` knows it.
         format: &'static str,
     },
+    /// What became of a cell: its weights before and after.
+    Delta {
+        /// Which facts it reads.
+        needs: DeltaNeeds,
+        /// The score of one cell.
+        score: fn(&DeltaFacts, &Options) -> Score,
+    },
     /// What cells read and write while the model runs on a text.
     Activations {
         /// Which taps and sums it reads.
@@ -61,7 +68,7 @@ impl Kind {
         match self {
             Self::Weights { needs, .. } => *needs,
             Self::Error { .. } => Needs { moments: true, entries: true, ..Needs::NONE },
-            Self::Activations { .. } | Self::Gradients { .. } | Self::Causal { .. } => Needs::NONE,
+            Self::Delta { .. } | Self::Activations { .. } | Self::Gradients { .. } | Self::Causal { .. } => Needs::NONE,
         }
     }
 
@@ -70,7 +77,7 @@ impl Kind {
         match self {
             Self::Weights { score, .. } => Some(score(facts, options)),
             Self::Error { format } => Some(crate::quantization_error::score(format, facts, options)),
-            Self::Activations { .. } | Self::Gradients { .. } | Self::Causal { .. } => None,
+            Self::Delta { .. } | Self::Activations { .. } | Self::Gradients { .. } | Self::Causal { .. } => None,
         }
     }
 }
@@ -261,6 +268,8 @@ pub struct Options {
     pub rank: Rank,
     /// Whether causal metrics run every cell on every sequence; if not, they race.
     pub exact: bool,
+    /// k of `subspace-overlap-*` and `delta-on-principal`: how many of the strongest singular directions are compared.
+    pub subspace_rank: usize,
 }
 
 impl Default for Options {
@@ -276,6 +285,7 @@ impl Default for Options {
             noise_seeds: 2,
             rank: Rank::Share(0.5),
             exact: false,
+            subspace_rank: 16,
         }
     }
 }

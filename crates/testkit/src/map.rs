@@ -57,5 +57,5 @@ pub fn tiny_map(dims: LlamaDims, columns: &[(MetricInfo, ScoreOf)]) -> Map {
         started: "2000-01-01T00:00:00Z".to_owned(),
         ..Provenance::default()
     };
-    Map { provenance, grid, columns }
+    Map { provenance, grid, columns, ..Map::default() }
 }

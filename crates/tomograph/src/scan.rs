@@ -8,11 +8,14 @@ use std::time::{Instant, SystemTime};
 use anyhow::{Context, ensure};
 use tomo_map::{CellId, Column, Map, Provenance};
 use tomo_metrics::{
-    Activations, Causal, CausalPlan, Imatrix, Keep, Measured, Options, Progress, Request as MetricsRequest, Selected,
+    Activations, Cast, Causal, CausalPlan, Imatrix, Keep, Measured, Options, Progress, Request as MetricsRequest,
+    Selected,
 };
 use tomo_model::engine::{MemoryPlan, Observer, PassProgress, Until};
 use tomo_model::{CellOverride, Model, OpenOptions};
 
+use crate::adapter::AdapterScan;
+use crate::comparison::Comparison;
 use crate::draws_file::KeptDraws;
 use crate::reverse::{Backward, PlannedPass, ReversePasses, default_draws};
 use crate::run::{Run, RunOptions, TextRequest};
@@ -28,6 +31,15 @@ pub struct Request {
     pub metrics: Vec<Selected>,
     /// Cells the family does not know, named by the user.
     pub cells: Vec<CellOverride>,
+    /// The checkpoint to compare with (what the model was before it was tuned), for metrics that compare, and for those that put
+    /// cells of it into the model.
+    pub against: Option<PathBuf>,
+    /// That checkpoint as the user named it; its path where empty.
+    pub against_name: String,
+    /// What both sides of a comparison are rounded to first; nothing where `None`.
+    pub cast: Option<Cast>,
+    /// Whether cells that cannot be compared are left out instead of being an error.
+    pub partial: bool,
     /// Group size, seed.
     pub options: Options,
     /// Worker threads; the machine's where `None`.
@@ -46,8 +58,6 @@ pub struct Request {
     pub draws: Option<usize>,
     /// Where reverse passes leave what they need to go on after they were ended, and find it; nowhere where `None`.
     pub resume: Option<PathBuf>,
-    /// Folder or file of the checkpoint that the model is compared with, for metrics that do.
-    pub against: Option<PathBuf>,
     /// Where scans of changed models keep what they know while they run, and find it; nowhere where `None`.
     pub keep: Option<PathBuf>,
     /// Command line for the provenance.
@@ -62,6 +72,10 @@ impl Request {
             name: String::new(),
             metrics: Vec::new(),
             cells: Vec::new(),
+            against: None,
+            against_name: String::new(),
+            cast: None,
+            partial: false,
             options: Options::default(),
             threads: None,
             memory_bytes: None,
@@ -71,7 +85,6 @@ impl Request {
             imatrix: None,
             draws: None,
             resume: None,
-            against: None,
             keep: None,
             command: String::new(),
         }
@@ -86,16 +99,18 @@ impl Request {
         Ok(self)
     }
 
-    /// The metrics: those asked for, or all that the weights alone give.
-    fn selected(&self) -> anyhow::Result<Vec<Selected>> {
-        Ok(if self.metrics.is_empty() { tomo_metrics::select("all")? } else { self.metrics.clone() })
+    /// The metrics: those asked for, with what may not be left out beside them; or, of a comparison, all of its family; or
+    /// all that the weights alone give.
+    pub(crate) fn selected(&self) -> anyhow::Result<Vec<Selected>> {
+        let all = if self.against.is_some() { "delta" } else { "all" };
+        let asked = if self.metrics.is_empty() { tomo_metrics::select(all)? } else { self.metrics.clone() };
+        Ok(tomo_metrics::with_companions(asked))
     }
 
     /// The part of the scan that needs no text.
     fn metrics_request(&self) -> anyhow::Result<MetricsRequest> {
-        let metrics = self.selected()?.into_iter().filter(|m| !m.reads_text()).collect();
         Ok(MetricsRequest {
-            metrics,
+            metrics: self.selected()?.into_iter().filter(|m| !m.reads_text() && !m.reads_base()).collect(),
             options: self.options.clone(),
             threads: self.threads,
             cache_dir: self.cache.clone(),
@@ -131,19 +146,49 @@ impl PassProgress for Silent {
 /// Opens the checkpoint at `path` and recognises its family.
 ///
 /// # Errors
-/// A file that cannot be read or is damaged, an unknown family, a checkpoint that contradicts its configuration.
+/// A file that cannot be read or is damaged, an unknown family, a checkpoint that contradicts its configuration, an adapter.
 pub fn open(path: &Path, cells: &[CellOverride]) -> anyhow::Result<Model> {
-    let source = tomo_checkpoint::open(path)?;
-    Ok(Model::open(source, &OpenOptions { cell_overrides: cells.to_vec() })?)
+    open_as(path, cells, false)
 }
 
-/// Opens and scans.
+/// [`open`]; with `partial`, cells may be missing.
+fn open_as(path: &Path, cells: &[CellOverride], partial: bool) -> anyhow::Result<Model> {
+    ensure!(
+        tomo_checkpoint::open_adapter(path)?.is_none(),
+        "this is an adapter, not a model\n  path: {}\n  hint: tomograph map ADAPTER --against BASE shows what it changes; to run it, \
+         merge it with peft first",
+        path.display()
+    );
+    let source = tomo_checkpoint::open(path)?;
+    Ok(Model::open(source, &OpenOptions { cell_overrides: cells.to_vec(), partial })?)
+}
+
+/// Opens the model of `request`.
+///
+/// # Errors
+/// As [`open`]. Missing cells are no error where the request is [partial](Request::partial).
+pub fn open_requested(request: &Request) -> anyhow::Result<Model> {
+    open_as(&request.path, &request.cells, request.partial)
+}
+
+/// Opens the base of `request`, which is at `path`.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn open_base(path: &Path, request: &Request) -> anyhow::Result<Model> {
+    open_as(path, &request.cells, request.partial).context("cannot use the checkpoint of --against")
+}
+
+/// Opens and scans: a model, or an adapter.
 ///
 /// # Errors
 /// As [`open`] and [`Scan::new`]; and when a tensor cannot be read during the scan. A cancelled scan is not an error: what
 /// was not reached is marked as not measured.
 pub fn scan(request: &Request, progress: &dyn Watcher) -> anyhow::Result<Map> {
-    let model = Arc::new(open(&request.path, &request.cells)?);
+    if let Some(files) = tomo_checkpoint::open_adapter(&request.path)? {
+        return Ok(AdapterScan::new(&files, request)?.run(progress)?.map);
+    }
+    let model = Arc::new(open_requested(request)?);
     Ok(Scan::new(model, request, &mut std::io::empty())?.run(progress)?.map)
 }
 
@@ -160,6 +205,8 @@ pub struct Scan<'a> {
     reverse: Option<ReversePasses>,
     /// Runs of changed models.
     causal: Option<Causal>,
+    /// What the model is compared with, where a metric compares.
+    comparison: Option<Comparison>,
 }
 
 /// What a scan leaves.
@@ -217,7 +264,13 @@ impl<'a> Scan<'a> {
             _ => None,
         };
         let imatrix = imatrix.map(Imatrix::read).transpose()?;
-        Ok(Self { model, request, run, forward, imatrix, reverse, causal })
+        let comparison = Comparison::new(&model, request, &selected)?;
+        Ok(Self { model, request, run, forward, imatrix, reverse, causal, comparison })
+    }
+
+    /// What a reader has to know about the comparison; whole sentences without the full stop.
+    pub fn notes(&self) -> &[String] {
+        self.comparison.as_ref().map_or(&[], Comparison::notes)
     }
 
     /// The model ready to run, where a metric reads a text.
@@ -245,13 +298,19 @@ impl<'a> Scan<'a> {
     /// # Errors
     /// When a tensor cannot be read or run. A cancelled scan is not an error.
     pub fn run(self, progress: &dyn Watcher) -> anyhow::Result<Scanned> {
-        let Self { model, request, run, forward, imatrix, reverse, causal } = self;
+        let Self { model, request, run, forward, imatrix, reverse, causal, comparison } = self;
         let started = SystemTime::now();
         let clock = Instant::now();
         let weights = request.metrics_request()?;
         let mut columns =
             if weights.metrics.is_empty() { Vec::new() } else { tomo_metrics::scan(&model, &weights, progress)? };
         let mut provenance = Provenance::default();
+        let mut beside = Vec::new();
+        if let Some(comparison) = comparison {
+            columns.extend(comparison.scan(&model, request, progress)?);
+            beside.extend(comparison.beside(&model)?);
+            provenance.against = Some(comparison.provenance(request)?);
+        }
         if let Some(imatrix) = imatrix {
             let whole = MetricsRequest { metrics: request.selected()?, ..weights };
             columns.extend(tomo_metrics::scan_imatrix(&model, &imatrix, &whole, progress)?);
@@ -289,7 +348,7 @@ impl<'a> Scan<'a> {
         let order: Vec<String> = request.selected()?.iter().map(Selected::id).collect();
         columns.sort_by_key(|c| order.iter().position(|id| *id == c.info.id));
         let provenance = provenance_of(&model, request, started, clock.elapsed().as_secs_f64(), provenance)?;
-        let map = Map { provenance, grid: model.grid().clone(), columns };
+        let map = Map { provenance, grid: model.grid().clone(), columns, beside, ..Map::default() };
         Ok(Scanned { map, draws: backward.draws, measured, ended_early, spent: backward.spent })
     }
 }
@@ -365,14 +424,27 @@ fn provenance_of(
     of_text: Provenance,
 ) -> anyhow::Result<Provenance> {
     let source = model.source();
-    let name = if request.name.is_empty() { request.path.display().to_string() } else { request.name.clone() };
-    Ok(Provenance {
-        model: name,
+    let about = Provenance {
         model_digest: source.digest().context("cannot digest the checkpoint")?,
         config_digest: tomo_checkpoint::config_digest(source.config()),
         family: model.family().to_owned(),
         format: source.format().to_string(),
         dims: model.dims().letters().into_iter().map(|(letter, n)| (letter.to_owned(), n)).collect(),
+        ..of_text
+    };
+    Ok(provenance_of_scan(request, started, seconds, about))
+}
+
+/// `about` what was scanned, with how and when.
+pub(crate) fn provenance_of_scan(
+    request: &Request,
+    started: SystemTime,
+    seconds: f64,
+    about: Provenance,
+) -> Provenance {
+    let name = if request.name.is_empty() { request.path.display().to_string() } else { request.name.clone() };
+    Provenance {
+        model: name,
         seed: request.options.seed,
         group: u64::try_from(request.options.group).ok(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -380,8 +452,8 @@ fn provenance_of(
         started: humantime::format_rfc3339_seconds(started).to_string(),
         seconds,
         peak_rss_bytes: peak_rss_bytes(),
-        ..of_text
-    })
+        ..about
+    }
 }
 
 /// Whether any cell of `columns` was left out because the scan was cancelled.

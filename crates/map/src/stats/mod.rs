@@ -9,6 +9,7 @@ mod effect;
 mod reliability;
 mod samples;
 mod sequences;
+mod sign_test;
 mod spearman;
 mod spread;
 
@@ -18,6 +19,7 @@ pub use effect::cliffs_delta;
 pub use reliability::{RankInterval, Reliability, rank_intervals, share_in_own_decile, spearman_brown, split_half};
 pub use samples::{CellSamples, Sampled};
 pub use sequences::SequenceTable;
+pub use sign_test::{interval_of_difference, sign_test};
 pub use spearman::{kendall, partial, partial_spearman, pearson, spearman, top_count, top_overlap};
 pub use spread::{median, ranks, robust_z, z_scores};
 

@@ -6,6 +6,7 @@
 mod agreement;
 mod bootstrap;
 mod csv;
+mod difference;
 mod json;
 mod normalise;
 mod number;

@@ -1,5 +1,6 @@
 use crate::Metric;
 
+mod delta;
 mod spectral;
 
 /// Declares the metric files and the ordered registry at once: a new metric is its file and one line here.
@@ -33,6 +34,23 @@ registry! {
     err_nvfp4,
     err_mxfp4,
     err_fp8,
+    delta_relative,
+    delta_scale,
+    delta_direction,
+    delta_cosine,
+    update_density,
+    update_density_tol,
+    update_density_bf16,
+    density_lower_bound,
+    base_rms,
+    delta_rank,
+    delta_stable_rank,
+    delta_effective_rank,
+    subspace_overlap_left,
+    subspace_overlap_right,
+    delta_on_principal,
+    spectrum_drift,
+    sign_flips,
     input_energy,
     wanda,
     owl_outliers,
@@ -156,7 +174,7 @@ mod tests {
             {
                 assert!(!text.trim().is_empty(), "{} has no {name}", info.id);
             }
-            let families = ["weights", "spectrum", "error", "activations", "gradients", "causal"];
+            let families = ["weights", "spectrum", "error", "delta", "activations", "gradients", "causal"];
             assert!(families.contains(&info.family.as_ref()), "{}", info.id);
         }
     }

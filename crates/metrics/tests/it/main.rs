@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 
 mod activations;
+mod adapters;
 mod causal;
 mod conformance;
+mod delta;
 mod engine;
 mod exhaustive;
 mod gradient_sums;

@@ -291,6 +291,7 @@ fn options_have_defaults() {
         noise_seeds: 2,
         rank: Rank::Share(0.5),
         exact: false,
+        subspace_rank: 16,
     };
     assert_eq!(Options::default(), expected);
     assert_eq!(metric("pl-alpha").info.family, "spectrum");

@@ -97,7 +97,7 @@ pub(crate) fn map(layers: u32) -> Map {
                 .collect(),
         ),
     ];
-    Map { provenance: provenance(), grid, columns }
+    Map { provenance: provenance(), grid, columns, ..Map::default() }
 }
 
 /// A model without gates, with a cell that failed and one that was not reached.

@@ -9,6 +9,7 @@ mod numbers;
 mod output;
 mod progress;
 mod streams;
+mod table;
 mod topics;
 
 use std::ffi::OsString;

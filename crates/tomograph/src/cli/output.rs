@@ -91,10 +91,11 @@ impl Look {
         Ok(context.streams.out.write_all(&drawn)?)
     }
 
-    /// Writes what a scan leaves behind: the map, its table, the report in words and to click, a picture per metric.
-    pub(crate) fn write_all(&self, map: &Map, folder: &Path) -> anyhow::Result<()> {
+    /// Writes what a scan leaves behind: the map (`stem.json`), its table, the report in words and to click, a picture per
+    /// metric.
+    pub(crate) fn write_all(&self, map: &Map, folder: &Path, stem: &str) -> anyhow::Result<()> {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        for (name, format) in [("map", "json"), ("map", "csv"), ("report", "html"), ("report", "md")] {
+        for (name, format) in [(stem, "json"), (stem, "csv"), ("report", "html"), ("report", "md")] {
             let content = self.draw(map, None, Format::from_id(format)?, Terminal::default())?;
             files::write_whole(&folder.join(format!("{name}.{format}")), &content)?;
         }

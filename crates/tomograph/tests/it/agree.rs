@@ -70,7 +70,7 @@ fn write_measured(map: &Map, folder: &Path) {
     let of = &map.provenance;
     let file = json!({
         "schema": "tomograph.measured/1", "model_digest": of.model_digest, "text_digest": of.text_digest,
-        "metrics": [{ "metric": "quant-kl-int3", "tokens": [100; SEQUENCES], "cells": cells }],
+        "metrics": [{ "metric": "quant-kl-int3", "tokens": vec![100; SEQUENCES], "cells": cells }],
     });
     std::fs::write(folder.join("measured.json"), file.to_string()).unwrap();
 }

@@ -47,7 +47,7 @@ fn sequences_widen_intervals_and_give_a_ceiling() {
     // The score is the truth itself, so cells alone leave nothing open; sequences do.
     let (low, high) = row(&found, "score").raw.rho.interval().unwrap();
     assert!(high == 1.0 && low == 1.0 || low < 1.0, "{low} {high}");
-    let mut map = map(&grid, vec![(causal("cost"), means), (crate::made_up::high("score"), cost)]);
+    let mut map = map(&grid, vec![(causal("cost"), means), (crate::made_up::high("score"), cost.clone())]);
     map.provenance.text_digest = Some("feed".into());
     let width = |measured| {
         let source = Source { measured, ..source(map.clone()) };

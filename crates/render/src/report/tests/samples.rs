@@ -55,7 +55,7 @@ pub(super) fn dense(layers: u32, metrics: &[(MetricInfo, ScoreOf<'_>)]) -> Map {
             measurement: None,
         })
         .collect();
-    Map { provenance: provenance(), grid: Grid { layers, cells, missing: Vec::new() }, columns }
+    Map { provenance: provenance(), grid: Grid { layers, cells, missing: Vec::new() }, columns, ..Map::default() }
 }
 
 fn unscored() -> Score {
@@ -199,5 +199,10 @@ fn build(
     let mut provenance = provenance();
     provenance.text_digest = text.then(|| "blake3:77".to_owned());
     let missing = gone.iter().map(|c| MissingColumn { component: *c, reason: "ungated".into() }).collect();
-    Map { provenance, grid: Grid { layers: layers as u32, cells, missing }, columns: vec![Column::new(info, scores)] }
+    Map {
+        provenance,
+        grid: Grid { layers: layers as u32, cells, missing },
+        columns: vec![Column::new(info, scores)],
+        ..Map::default()
+    }
 }

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use tomo_verify::{Agreement, Form, Measured, Options, Row, Source, VerifyError, agree};
 
-use super::show::read_map;
 use super::{Context, Exit};
 use crate::agreement_file;
+use crate::cli::files::read_map;
 use crate::cli::{agreement_table, files};
 
 /// Hold the metrics of maps against what changing cells was measured to cost
@@ -112,7 +112,7 @@ fn read(path: &Path) -> anyhow::Result<Source> {
 /// Near names where the one asked for is not there.
 fn with_hint(error: VerifyError) -> anyhow::Error {
     let VerifyError::NoSuchMetric { asked, known } = &error else { return error.into() };
-    let near = tomo_metrics::near_names(asked, known.iter().cloned());
+    let near = tomo_map::near_names(asked, known.iter().cloned());
     if near.is_empty() {
         return error.into();
     }

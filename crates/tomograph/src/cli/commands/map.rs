@@ -3,13 +3,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tomo_map::{Map, Measurement};
-use tomo_metrics::Measured;
+use tomo_metrics::{Cast, Measured};
 use tomo_model::change::{Edit, Rank};
 use tomo_render::escape::plain;
+use tomo_render::report::is_unchanged;
 
 use super::model_args::{ModelArgs, locate, open};
 use super::run_args::{RunArgs, announce_scan};
 use super::{Context, Exit};
+use crate::AdapterScan;
 use crate::cli::output::Look;
 use crate::cli::progress::Bar;
 use crate::cli::{files, interrupt, numbers};
@@ -18,7 +20,7 @@ use crate::measured_file;
 use crate::run::LossChoice;
 use crate::scan::{self, Request, Scan, Scanned};
 
-/// Scan a model and draw its map
+/// Scan a model, or what an adapter changes, and draw the map
 ///
 /// Writes map.json, map.csv, report.html, report.md and one picture per metric to a folder, and prints the map of the
 /// first metric asked for. Ctrl-C writes what is known by then, the rest marked as not measured.
@@ -27,10 +29,12 @@ pub(crate) struct Args {
     #[command(flatten)]
     model: ModelArgs,
 
-    /// Metrics: ids or families, separated by commas; `all` is all that need no text, `activations` runs the model on a
-    /// text, `gradients` runs it forward and backward, `causal` with one cell changed, for every cell; ID@null is relative to random matrices of the same shape, err-…@x weighted by what cells read on the text
-    #[arg(long, value_name = "ID|FAMILY,…", default_value = "all")]
-    metric: String,
+    /// Metrics: ids or families, separated by commas; `all` is all that need the weights alone, `delta` compares them with
+    /// --against, `activations` runs the model on a text, `gradients` runs it forward and backward, `causal` with one cell
+    /// changed, for every cell; ID@null is relative to random matrices of the same shape, err-…@x weighted by what cells read
+    /// on the text [default: all; delta with --against]
+    #[arg(long, value_name = "ID|FAMILY,…")]
+    metric: Option<String>,
 
     /// Folder for the results [default: tomograph-<name of the model>]
     #[arg(long, value_name = "DIR")]
@@ -45,6 +49,9 @@ pub(crate) struct Args {
     look: Look,
 
     #[command(flatten)]
+    comparison: ComparisonArgs,
+
+    #[command(flatten)]
     run: RunArgs,
 
     #[command(flatten)]
@@ -52,6 +59,41 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     interventions: InterventionArgs,
+}
+
+/// What the model is compared with, and how.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Comparison")]
+struct ComparisonArgs {
+    /// Compare with this checkpoint, what the model was before it was tuned (patch-kl puts its cells into the model): a
+    /// folder, file or hub name as for MODEL, of the same family and shape
+    #[arg(long, value_name = "BASE")]
+    against: Option<String>,
+
+    /// Round both sides to this type before comparing: what both would store
+    #[arg(long, value_name = "bf16|f16|f32", requires = "against")]
+    cast: Option<Cast>,
+
+    /// Leave out cells that cannot be compared (another shape, missing on one side) instead of refusing
+    #[arg(long, requires = "against")]
+    partial: bool,
+
+    /// k of subspace-overlap-… and delta-on-principal: how many of the strongest singular directions are compared
+    #[arg(long, value_name = "K", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
+    subspace_rank: u32,
+}
+
+impl ComparisonArgs {
+    fn apply(&self, request: &mut Request, context: &mut Context<'_>) -> anyhow::Result<()> {
+        if let Some(name) = &self.against {
+            request.against = Some(locate(name, context)?);
+            request.against_name.clone_from(name);
+        }
+        request.cast = self.cast;
+        request.partial = self.partial;
+        request.options.subspace_rank = usize::try_from(self.subspace_rank)?;
+        Ok(())
+    }
 }
 
 /// What gradients are taken of, and how many.
@@ -122,10 +164,6 @@ struct InterventionArgs {
     /// What lowrank-kl keeps of a cell: a share of its singular values (0.5), or a number of them (32)
     #[arg(long, value_name = "SHARE|N", default_value = "0.5", value_parser = rank)]
     rank: Rank,
-
-    /// The checkpoint that patch-kl takes cells from, named as MODEL is
-    #[arg(long, value_name = "BASE")]
-    against: Option<String>,
 }
 
 fn noise_level(text: &str) -> Result<f64, String> {
@@ -141,14 +179,11 @@ fn rank(text: &str) -> Result<Rank, String> {
 }
 
 impl InterventionArgs {
-    fn apply(&self, request: &mut Request, folder: &Path, context: &mut Context<'_>) -> anyhow::Result<()> {
+    fn apply(&self, request: &mut Request, folder: &Path) -> anyhow::Result<()> {
         request.options.exact = self.exact;
         request.options.noise_levels.clone_from(&self.noise_levels);
         request.options.noise_seeds = usize::try_from(self.noise_seeds)?;
         request.options.rank = self.rank;
-        if let Some(name) = &self.against {
-            request.against = Some(locate(name, context)?);
-        }
         request.keep = Some(request.resume.clone().unwrap_or_else(|| resume_folder(folder)));
         Ok(())
     }
@@ -160,16 +195,24 @@ fn resume_folder(folder: &Path) -> PathBuf {
 
 impl Args {
     pub(super) fn run(self, context: &mut Context<'_>) -> anyhow::Result<Exit> {
-        let mut request = self.model.request(&self.metric, context)?;
+        let metrics = self.metric.as_deref().unwrap_or(if self.comparison.against.is_some() { "delta" } else { "all" });
+        let mut request = self.model.request(metrics, context)?;
+        self.comparison.apply(&mut request, context)?;
+        if self.metric.is_none() && tomo_checkpoint::open_adapter(&request.path)?.is_some() {
+            request = request.metrics("delta")?;
+        }
+        if let Some(note) = companions_note(&request) {
+            writeln!(context.streams.err, "note: {note}")?;
+        }
         request.text = self.run.text(request.options.seed)?;
         request.run = self.run.options(request.threads);
         request.imatrix.clone_from(&self.imatrix);
         let folder = self.out.unwrap_or_else(|| default_folder(&request));
         self.gradients.apply(&mut request, &folder)?;
-        self.interventions.apply(&mut request, &folder, context)?;
+        self.interventions.apply(&mut request, &folder)?;
         let Scanned { map, draws, measured, ended_early, spent } =
             scan_with_progress(&request, Some(&self.run), context)?;
-        self.look.write_all(&map, &folder)?;
+        self.look.write_all(&map, &folder, "map")?;
         write_draws(&draws, &map, &folder)?;
         write_measured(&measured, &map, &folder)?;
         for done in spent {
@@ -196,6 +239,15 @@ impl Args {
         }
         Ok(exit)
     }
+}
+
+/// Says which metrics come along that were not asked for.
+fn companions_note(request: &Request) -> Option<String> {
+    let whole = tomo_metrics::with_companions(request.metrics.clone());
+    let added: Vec<String> =
+        whole.iter().filter(|s| !request.metrics.contains(s)).map(tomo_metrics::Selected::id).collect();
+    (!added.is_empty())
+        .then(|| format!("{} come with delta-relative, which mere rescaling can make large", added.join(" and ")))
 }
 
 const DRAWS_JSON: &str = "draws.json";
@@ -257,14 +309,30 @@ pub(super) fn scan_with_progress(
     run: Option<&RunArgs>,
     context: &mut Context<'_>,
 ) -> anyhow::Result<Scanned> {
+    if let Some(files) = tomo_checkpoint::open_adapter(&request.path)? {
+        let scan = AdapterScan::new(&files, request)?;
+        return watched(&scan.notes().to_vec(), context, |bar| scan.run(bar));
+    }
     let scan = Scan::new(Arc::new(open(request)?), request, context.streams.input.as_mut())?;
     if let (Some(text), Some(args)) = (scan.text(), run) {
         args.note(text, context)?;
         announce_scan(&scan, text, context)?;
     }
+    watched(&scan.notes().to_vec(), context, |bar| scan.run(bar))
+}
+
+/// Says what there is to know, then scans with a bar.
+fn watched(
+    notes: &[String],
+    context: &mut Context<'_>,
+    scan: impl FnOnce(&Bar) -> anyhow::Result<Scanned>,
+) -> anyhow::Result<Scanned> {
+    for note in notes {
+        writeln!(context.streams.err, "note: {}", plain(note, 400))?;
+    }
     interrupt::listen();
     let bar = Bar::new(context.streams.draw_progress);
-    let scanned = scan.run(&bar);
+    let scanned = scan(&bar);
     bar.clear();
     scanned
 }
@@ -280,6 +348,9 @@ pub(super) fn summary(map: &Map, folder: &Path, context: &mut Context<'_>) -> an
         ("report.md", "in words"),
         ("map.json", "the numbers; tomograph show draws them again"),
     ];
+    if is_unchanged(map) {
+        writeln!(out, "identical: no weight of any cell that was compared differs")?;
+    }
     let width = written.iter().map(|(name, _)| folder.join(name).display().to_string().len()).max().unwrap_or(0);
     for (name, what) in written {
         writeln!(out, "  {:width$}  {what}", folder.join(name).display().to_string())?;
