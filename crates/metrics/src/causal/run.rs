@@ -5,7 +5,6 @@ use std::sync::{Mutex, PoisonError};
 
 use tomo_model::engine::{DamageSink, Engine, Observer, PassProgress, Resume, Round, TokenDamage, Until, Variant};
 
-use super::state::Keep;
 use super::table::Table;
 use super::{Causal, CausalError};
 
@@ -61,7 +60,8 @@ impl Causal {
             if progress.is_cancelled() {
                 return Ok(false);
             }
-            let resume = self.keep.as_ref().map(|keep| of_round(keep, round));
+            // The engine tells rounds apart.
+            let resume = self.keep.as_ref().map(|keep| Resume { folder: keep.round_folder(), key: keep.key.clone() });
             let sink = Sink(Mutex::new(&mut self.state.table));
             let within = Within(progress);
             if !engine.compare(sequences, variants, round, &plan, &sink, resume.as_ref(), &within)? {
@@ -110,11 +110,6 @@ impl Causal {
         }
         is_more
     }
-}
-
-/// Where the engine keeps what it knows of a round.
-fn of_round(keep: &Keep, round: &Round) -> Resume {
-    Resume { folder: keep.round_folder(), key: format!("{round:?} {}", keep.key) }
 }
 
 /// Takes what a round found.

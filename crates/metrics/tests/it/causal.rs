@@ -182,7 +182,8 @@ fn keep(folder: &Path, key: &str) -> Keep {
 #[test]
 fn a_scan_goes_on_to_the_same_bits() {
     let (model, sequences) = demo();
-    let ready = Ready::new(&model, EngineOptions::default());
+    // Every chance to save within a round is taken.
+    let ready = Ready::new(&model, EngineOptions { save_every: Some(0), ..EngineOptions::default() });
     let options = Options { exact: false, ..options() };
     let spec = "quant-kl-int3,ablate-mean";
     let (columns, measured) = scan(&ready, spec, &options, &sequences);
