@@ -2,7 +2,7 @@ use tomo_map::stats::median;
 use tomo_map::{Cell, Column, Component, Map, RankCorrelation, Score};
 
 use super::rank::random_effective_rank;
-use super::{Change, DENSITIES, FAMILY, SIZE, findings};
+use super::{Change, DENSITIES, FAMILY, SIZE, findings, measured};
 use crate::report::claim::Claim;
 
 /// Share of its change from which rescaling is told of a column.
@@ -105,10 +105,11 @@ fn scaled(map: &Map) -> Option<Change> {
 
 /// The column with the highest median of a metric, if there is one alone.
 fn highest_column(map: &Map, id: &str) -> Option<Component> {
-    findings(map, id)?.across.into_iter().find_map(|claim| match claim {
-        Claim::Medians { highest, .. } => Some(highest.0),
-        _ => None,
-    })
+    let mut medians: Vec<(f64, Component)> =
+        measured(map, map.column(id)?)?.profiles().iter().map(|p| (p.median, p.component)).collect();
+    medians.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let (highest, second) = (medians.first()?, medians.get(1)?);
+    (highest.0 > second.0).then_some(highest.1)
 }
 
 fn misleads(map: &Map) -> Option<Change> {
