@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CellId, Grid, MetricInfo, Score, Sides};
+use crate::{CellId, Grid, Measurement, MetricInfo, Score, Sides};
 
 /// All scores of one metric, parallel to `grid.cells`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -12,6 +12,16 @@ pub struct Column {
     pub info: MetricInfo,
     /// One score per cell of the grid, in its order.
     pub scores: Vec<Score>,
+    /// How they were measured, where that took passes of a changed model for each cell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measurement: Option<Measurement>,
+}
+
+impl Column {
+    /// Scores of a metric, parallel to the cells of a grid.
+    pub fn new(info: MetricInfo, scores: Vec<Score>) -> Self {
+        Self { info, scores, measurement: None }
+    }
 }
 
 /// Where a map came from; everything a reader needs to make it again.

@@ -153,6 +153,9 @@ impl Column {
                 self.scores.len().to_string(),
             ));
         }
+        if let Some(Err((expected, found))) = self.measurement.as_ref().map(|m| m.check(cells)) {
+            return Err(MapError::new(Kind::Number, format!("{place}.measurement"), expected, found));
+        }
         for (at, score) in self.scores.iter().enumerate() {
             score.check().map_err(|(expected, found)| {
                 MapError::new(Kind::Number, format!("{place}.scores[{at}]"), expected, found)

@@ -42,7 +42,8 @@ pub(crate) fn score(format: &str, facts: &Facts<'_>, options: &Options) -> Score
     let Some(format) = tomo_quant::find(format) else {
         return Score::missing(Status::NotApplicable, format!("no format is called {format}"));
     };
-    match tomo_quant::Matrix::new(facts.matrix.values, facts.matrix.cols, options.group) {
+    let matrix = tomo_quant::Matrix::new(facts.matrix.values, facts.matrix.cols, options.group);
+    match matrix.and_then(|matrix| format.check(&matrix).map(|()| matrix)) {
         Err(shape) => Score::missing(Status::NotApplicable, shape.to_string()),
         Ok(matrix) => {
             let weight2 = facts.moments().sum2;

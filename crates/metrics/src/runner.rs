@@ -181,7 +181,7 @@ pub(crate) fn columns(
     let unmeasured = || Score::missing(Status::NotMeasured, "the scan was cancelled before this cell");
     let column = |(at, info): (usize, tomo_map::MetricInfo)| {
         let scores = rows.iter().map(|row| row.as_ref().map_or_else(unmeasured, |row| row[at].clone())).collect();
-        Column { info, scores }
+        Column::new(info, scores)
     };
     metrics.enumerate().map(column).collect()
 }

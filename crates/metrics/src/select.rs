@@ -3,12 +3,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use tomo_map::{Additivity, MetricInfo, Scope};
+use tomo_map::{Additivity, MetricInfo, Scope, near_names};
 
-use crate::{Kind, METRICS, Metric};
-
-/// How alike (Jaro-Winkler) a known name must be to an unknown one to be suggested.
-const NEAR: f64 = 0.8;
+use crate::{CausalEdit, Kind, METRICS, Metric};
 
 /// Which form of a metric.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -77,14 +74,24 @@ impl Selected {
         matches!(self.metric.kind, Kind::Gradients { .. })
     }
 
+    /// Whether it takes passes of changed models over a text.
+    pub fn is_causal(&self) -> bool {
+        matches!(self.metric.kind, Kind::Causal { .. })
+    }
+
     /// Whether it compares with another checkpoint.
     pub fn reads_base(&self) -> bool {
         matches!(self.metric.kind, Kind::Delta { .. })
     }
 
+    /// Whether it puts cells of another checkpoint into the model.
+    pub fn patches(&self) -> bool {
+        matches!(self.metric.kind, Kind::Causal { edit: CausalEdit::Patch })
+    }
+
     /// Whether the weights alone are not enough.
     pub fn reads_text(&self) -> bool {
-        self.reads_activations() || self.reads_gradients()
+        self.reads_activations() || self.reads_gradients() || self.is_causal()
     }
 
     /// Its description. Of an `@null` form: derived from the plain metric's, centred on 0, comparable over the whole map.
@@ -165,12 +172,13 @@ impl fmt::Display for UnknownMetric {
 impl std::error::Error for UnknownMetric {}
 
 /// The metrics that `spec` names: a comma-separated list of ids, families (`weights`, `spectrum`, `error`, `delta`,
-/// `activations`, `gradients`) and `all`.
+/// `activations`, `gradients`, `causal`) and `all`.
 ///
 /// `all` is every metric as it is that needs the weights alone; what training changed is `delta` (a second checkpoint); what
-/// the text says is `activations` (a forward pass) and `gradients` (a
-/// reverse pass; one more for `ig`, and one for each draw of `predicted-kl-*`), so everything there is takes
-/// `all,activations,error@x,gradients`. A family is all of its metrics. A name followed by `@null` means the forms relative to random matrices, one followed by `@x`
+/// the text says is `activations` (a forward pass) and `gradients` (a reverse pass; one more for `ig`, and one for each draw
+/// of `predicted-kl-*`), so everything that takes no more than a few passes is `all,activations,error@x,gradients`. `causal`
+/// runs a changed model for every cell; it is best asked for by id. A family is all of its metrics. A name followed by
+/// `@null` means the forms relative to random matrices, one followed by `@x`
 /// the quantization errors weighted by activations (`err-int4@x`, `error@x`). The answer is in the registry's order, a
 /// plain form before the others, each once.
 ///
@@ -223,15 +231,4 @@ fn known_names() -> impl Iterator<Item = String> {
     let ids = forms.filter(|form| form.metric.has(form.form)).map(|form| form.id());
     let families = METRICS.iter().map(|m| m.info.family.to_string());
     ids.chain(families)
-}
-
-/// Up to three of the `known` names that are most like `name`, for "did you mean"; none if none is close.
-pub fn near_names(name: &str, known: impl Iterator<Item = String>) -> Vec<String> {
-    let mut alike: Vec<(f64, String)> = known
-        .map(|known| (strsim::jaro_winkler(name, &known), known))
-        .filter(|(likeness, _)| *likeness >= NEAR)
-        .collect();
-    alike.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-    alike.dedup_by(|a, b| a.1 == b.1);
-    alike.into_iter().take(3).map(|(_, known)| known).collect()
 }

@@ -60,7 +60,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let architecture = model.architecture()?;
         let activations = if how == "keep" { Activations::Keep } else { Activations::Recompute };
         let threads = Some(threads.parse()?);
-        let options = EngineOptions { threads, memory_bytes: None, streamed: how == "stream", activations };
+        let options = EngineOptions { threads, streamed: how == "stream", activations, ..EngineOptions::default() };
         let engine = Engine::new(Arc::new(model), architecture, options)?;
         let own = engine.plan_reverse(&lengths, objectives.len(), 0)?;
         let mut sums = Sums { weights: what == "weights", gradient: Vec::new(), sum: 0.0 };

@@ -4,6 +4,8 @@
 //! decodes one cell to a row-major f32 matrix `out x in`, whatever the checkpoint did to it (fused, transposed,
 //! interleaved, one slice of a stack of experts, rows in the order of another rotary kernel).
 //!
+//! [`change`] is the language of changes to a model.
+//!
 //! Families are data: one file each in `arch/`, listed in [`FAMILIES`]. The crate knows no metrics and no container
 //! formats.
 //!
@@ -23,10 +25,13 @@
 //! }
 //! ```
 
+mod adapter;
 mod arch;
 pub mod architecture;
 mod cell;
+pub mod change;
 mod config;
+mod counter;
 mod dims;
 pub mod engine;
 mod error;
@@ -42,6 +47,7 @@ mod place;
 mod resolve;
 mod runs;
 
+pub use adapter::{Adapter, AdapterConfig, Change, Changes, FactorSource, Factors, OffGrid, Product};
 pub use arch::FAMILIES;
 pub use cell::{CellSource, Storage};
 pub use dims::Dims;

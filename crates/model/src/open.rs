@@ -118,7 +118,7 @@ fn sort_rest(
     let claimed: BTreeSet<&str> = cells.iter().map(|c| c.tensor.as_str()).collect();
     let (mut others, mut unknown) = (Vec::new(), Vec::new());
     for tensor in resolver.source.tensors().iter().filter(|t| !claimed.contains(t.name.as_str())) {
-        match recognised(resolver, &tensor.name) {
+        match recognised(resolver.dialect, resolver.prefix, &tensor.name) {
             Some((Role::Refused, _)) => {
                 return Err(ModelError::Unsupported {
                     tensor: quoted(&tensor.name),
@@ -140,18 +140,18 @@ fn sort_rest(
 }
 
 /// What a tensor is for, and which gains it holds if it is the weight of a norm.
-fn recognised(resolver: &Resolver<'_>, name: &str) -> Option<(Role, Option<NormTensor>)> {
-    let offset = resolver.dialect.arithmetic.norm_offset;
+pub(crate) fn recognised(dialect: &Dialect, prefix: &str, name: &str) -> Option<(Role, Option<NormTensor>)> {
+    let offset = dialect.arithmetic.norm_offset;
     let find = |rules: &[OtherRule], name: &str| {
         let (rule, numbers) = rules.iter().find_map(|rule| Some((rule, numbers_from_name(rule.tensor, name)?)))?;
         let place = rule.norm.filter(|_| rule.tensor.ends_with("weight"));
         let norm = place.map(|place| NormTensor { place, layer: numbers.layer, head: numbers.other, offset });
         Some((rule.role, norm))
     };
-    let below = name.strip_prefix(resolver.prefix);
-    let below = below.and_then(|name| resolver.dialect.others.iter().find_map(|rules| find(rules, name)));
+    let below = name.strip_prefix(prefix);
+    let below = below.and_then(|name| dialect.others.iter().find_map(|rules| find(rules, name)));
     let tower = || TOWERS.iter().any(|t| name.starts_with(t)).then_some((Role::Tower, None));
-    below.or_else(|| find(resolver.dialect.root, name)).or_else(tower)
+    below.or_else(|| find(dialect.root, name)).or_else(tower)
 }
 
 /// Quantizers of the Hugging Face world keep the scale of `x.weight` in `x.weight_scale`, `x.weight.absmax` and the

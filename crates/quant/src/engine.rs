@@ -1,6 +1,7 @@
-use crate::dispatch::{Dispatch, Kernel, run};
+use tomo_blocks::dispatch::{Dispatch, Kernel, run};
+
 use crate::lanes::{LANES, abs_max};
-use crate::matrix::Matrix;
+use crate::matrix::{Matrix, ShapeError};
 
 /// How a format rounds. `scale` sees one block at a time, `round` one weight at a time; both are `#[inline(always)]`
 /// and free of branches per element, so that they vectorise.
@@ -241,7 +242,7 @@ pub(crate) fn weight2(matrix: &Matrix<'_>, dispatch: Dispatch) -> f64 {
     run(dispatch, Weight2Kernel { matrix: *matrix })
 }
 
-/// A codec whose type is forgotten: what a registry entry holds.
+/// A format whose kind is forgotten: what a registry entry holds. Shapes were checked.
 pub(crate) trait Simulate: Sync {
     fn error2(&self, matrix: &Matrix<'_>, dispatch: Dispatch) -> f64;
     /// `sums` has one place per column, to which it adds.
@@ -249,6 +250,14 @@ pub(crate) trait Simulate: Sync {
     /// `out` is as long as the matrix.
     fn roundtrip(&self, matrix: &Matrix<'_>, out: &mut [f32], dispatch: Dispatch);
     fn bits_per_weight(&self, cols: usize, group: usize) -> f64;
+    /// Whether the group size is the caller's to choose.
+    fn takes_group(&self) -> bool {
+        false
+    }
+    /// Whether the format has something for rows of so many columns.
+    fn check(&self, _cols: usize) -> Result<(), ShapeError> {
+        Ok(())
+    }
 }
 
 impl<C: Codec> Simulate for C {
@@ -268,5 +277,9 @@ impl<C: Codec> Simulate for C {
         let (element, block) = self.stored_bits();
         let blocks = cols.div_ceil(C::CUT.length(cols, group));
         f64::from(element) + f64::from(block) * blocks as f64 / cols.max(1) as f64
+    }
+
+    fn takes_group(&self) -> bool {
+        C::CUT == Cut::ByGroup
     }
 }

@@ -17,25 +17,29 @@
 //! format cuts the *rows* of a matrix into blocks along the input dimension, never across rows; the last block of a
 //! row may be short.
 //!
+//! Types of GGUF are formats too (`q4_k`, `iq4_xs`, `f16`): they go through the codec that writes their bytes, [`blocks`], and so
+//! have nothing for rows that are no whole blocks; [`Format::check`] says so, and what llama.cpp would take instead.
+//!
 //! # Exactness
 //! Values are computed in f32 with plain IEEE operations in a fixed order (no fused multiply-add, no reciprocals that
 //! a definition does not ask for), so a rounded matrix is the same to the bit whatever instructions the machine has.
 //! Error sums are f64 over sixteen fixed lanes, so they are too.
 //!
 //! # Values that are not finite
-//! NaN never vanishes: a NaN weight rounds to NaN, and a block (for formats with a scale per matrix: the matrix) that
-//! holds an infinity rounds to NaN as a whole. Both make [`ErrorSums::relative`] NaN.
+//! NaN never vanishes: a NaN weight rounds to NaN, and a block (for formats with a scale per matrix: the matrix; for types of
+//! GGUF: the row) that holds an infinity rounds to NaN as a whole. Both make [`ErrorSums::relative`] NaN.
 //!
 //! It knows matrices only: no files, no models, no metrics.
 
-mod dispatch;
 mod engine;
 mod float;
 mod format;
 mod lanes;
 mod matrix;
 
-pub use dispatch::Dispatch;
 pub use engine::ErrorSums;
 pub use format::{FORMATS, Format, find};
 pub use matrix::{Matrix, ShapeError};
+/// GGUF's types: blocks of bytes, with importances or without.
+pub use tomo_blocks as blocks;
+pub use tomo_blocks::Dispatch;

@@ -20,6 +20,20 @@ pub enum ShapeError {
     /// The group size is 0.
     #[error("group size is 0, expected at least 1")]
     EmptyGroup,
+    /// Rows do not consist of whole blocks of a type that is stored in such only.
+    #[error(
+        "rows of {cols} weights cannot be stored as {id}, expected a multiple of {elements}; llama.cpp would store them as {fallback}"
+    )]
+    Blocks {
+        /// The format.
+        id: &'static str,
+        /// Columns of the matrix.
+        cols: usize,
+        /// Weights of a block.
+        elements: usize,
+        /// What llama-quantize takes instead.
+        fallback: &'static str,
+    },
     /// The output's length is not the matrix's.
     #[error("output has {found} places, expected {expected}, one per weight")]
     Output {

@@ -25,7 +25,8 @@ pub(crate) fn subtitle(picture: &Picture<'_>) -> Vec<String> {
         size.push_str(&format!(" of {matrices} matrices"));
     }
     // Scores of weights alone owe nothing to the text that other metrics of the map were measured on.
-    let reads_text = ["activations", "gradients"].contains(&view.info.family.as_ref()) || view.info.id.ends_with("@x");
+    let reads_text =
+        ["activations", "gradients", "causal"].contains(&view.info.family.as_ref()) || view.info.id.ends_with("@x");
     let text = match (&p.text, p.tokens) {
         _ if view.info.family == "delta" => {
             p.against.as_ref().map_or_else(String::new, |base| format!("against: {}", escape::plain(&base.model, 120)))
@@ -153,7 +154,8 @@ fn sentence(text: &str) -> String {
     if text.is_empty() || text.ends_with(['.', '!', '?', '…']) { text } else { format!("{text}.") }
 }
 
-fn capitalised(text: &str) -> String {
+/// The same text with a capital first letter.
+pub(crate) fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }

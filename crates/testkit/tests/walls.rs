@@ -70,6 +70,26 @@ const WALLS: &[Wall] = &[
     },
     Wall {
         rule: Rule::CannotReach {
+            crates: &["tomo-blocks"],
+            forbidden: &[
+                "tomo-checkpoint",
+                "tomo-quant",
+                "tomo-model",
+                "tomo-metrics",
+                "tomo-map",
+                "memmap2",
+                "safetensors",
+                "rayon",
+            ],
+        },
+        reason: "blocks turns rows into bytes and back: below checkpoint, which reads them, and quant, which asks what they lose",
+    },
+    Wall {
+        rule: Rule::NotInSources { crates: &["tomo-blocks"], except: &[], text: &["std::fs", "std::path", "std::io"] },
+        reason: "blocks knows slices and no files",
+    },
+    Wall {
+        rule: Rule::CannotReach {
             crates: &["tomo-quant"],
             forbidden: &[
                 "tomo-checkpoint",
@@ -92,7 +112,7 @@ const WALLS: &[Wall] = &[
             crates: &["tomo-checkpoint"],
             forbidden: &["tomo-map", "tomo-model", "tomo-metrics", "tomo-quant", "tomo-render", "tomograph"],
         },
-        reason: "checkpoint knows no models and can be published alone",
+        reason: "checkpoint knows no models and can be published with tomo-blocks alone",
     },
     Wall {
         rule: Rule::CannotReach {
@@ -104,7 +124,7 @@ const WALLS: &[Wall] = &[
     Wall {
         rule: Rule::CannotReach {
             crates: &["tomo-phantom"],
-            forbidden: &["tomo-checkpoint", "tomo-model", "tomo-metrics", "tomo-quant", "faer"],
+            forbidden: &["tomo-blocks", "tomo-checkpoint", "tomo-model", "tomo-metrics", "tomo-quant", "faer"],
         },
         reason: "the phantom shares no code with what it calibrates",
     },

@@ -23,19 +23,14 @@ pub fn claim(found: &Agreement) -> Option<String> {
         None => "ceiling not known".to_owned(),
     };
     let place = found.rows.iter().find(|row| row.id == "column-and-depth" && row.kind == Kind::Control);
-    let place = place.and_then(|row| row.raw.rho.value()).map_or_else(String::new, |rho| {
-        format!("; the place of a cell alone gives {}", number(rho))
-    });
+    let place = place
+        .and_then(|row| row.raw.rho.value())
+        .map_or_else(String::new, |rho| format!("; the place of a cell alone gives {}", number(rho)));
     let on = match (&truth.text, truth.tokens) {
         (Some(text), Some(tokens)) => format!(", measured on {}, {tokens} tokens", plain(text, 120)),
         _ => String::new(),
     };
-    Some(format!(
-        "{}: rho = {} with {} ({ceiling}){on}{place}",
-        best.id,
-        with_interval(&best.raw.rho),
-        truth.metric
-    ))
+    Some(format!("{}: rho = {} with {} ({ceiling}){on}{place}", best.id, with_interval(&best.raw.rho), truth.metric))
 }
 
 /// A number of a table.
@@ -87,7 +82,19 @@ pub fn to_json(found: &Agreement) -> serde_json::Result<Value> {
 pub fn write_csv(found: &Agreement, out: impl Write) -> csv::Result<()> {
     let mut out = csv::Writer::from_writer(out);
     out.write_record([
-        "truth", "id", "map", "kind", "side", "cells", "form", "statistic", "value", "low", "high", "status", "reason",
+        "truth",
+        "id",
+        "map",
+        "kind",
+        "side",
+        "cells",
+        "form",
+        "statistic",
+        "value",
+        "low",
+        "high",
+        "status",
+        "reason",
     ])?;
     for row in &found.rows {
         for (form_name, form) in [("raw", &row.raw), ("per-parameter", &row.per_parameter)] {
@@ -173,9 +180,13 @@ pub fn to_markdown(found: &Agreement) -> String {
 
 fn facts(found: &Agreement) -> String {
     let truth = &found.truth;
-    let mut lines = vec![
-        format!("Ground truth: {} ({}), {} cells of {}.", prose(&truth.title), prose(&truth.unit), truth.cells, code(&truth.model)),
-    ];
+    let mut lines = vec![format!(
+        "Ground truth: {} ({}), {} cells of {}.",
+        prose(&truth.title),
+        prose(&truth.unit),
+        truth.cells,
+        code(&truth.model)
+    )];
     if let (Some(text), Some(tokens), Some(sequences)) = (&truth.text, truth.tokens, truth.sequences) {
         lines.push(format!("Text: {}; {tokens} tokens in {sequences} sequences.", prose(text)));
     }

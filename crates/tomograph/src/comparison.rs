@@ -3,15 +3,13 @@
 use anyhow::{Context, ensure};
 use tomo_map::{Against, Beside, Column};
 use tomo_metrics::{ModelPairs, Progress, Request as MetricsRequest, Selected};
-use tomo_model::{Model, OpenOptions};
+use tomo_model::Model;
 
-use crate::scan::Request;
+use crate::scan::{Request, open_base};
 
 /// The base, opened and found to fit the model.
 pub(crate) struct Comparison {
     base: Model,
-    name: String,
-    cast: Option<String>,
     partial: bool,
     notes: Vec<String>,
     metrics: Vec<Selected>,
@@ -33,22 +31,15 @@ impl Comparison {
             return Ok(None);
         };
         ensure!(
-            !metrics.is_empty(),
-            "none of the metrics compares with --against\n  hint: add delta, the family of those that do, or leave --metric out"
+            !metrics.is_empty() || selected.iter().any(Selected::patches),
+            "none of the metrics reads --against\n  hint: add delta, the family of those that compare, or leave --metric out"
         );
-        let source = tomo_checkpoint::open(path)?;
-        let options = OpenOptions { cell_overrides: request.cells.clone(), partial: request.partial };
-        let base = Model::open(source, &options).context("cannot use the checkpoint of --against")?;
+        let base = open_base(path, request)?;
         let mut notes = ModelPairs::new(model, &base, request.partial)?.notes();
         if let Some(cast) = request.cast {
             notes.push(format!("both sides were rounded to {cast} before they were compared"));
         }
-        let name = match request.against_name.as_str() {
-            "" => path.display().to_string(),
-            name => name.to_owned(),
-        };
-        let cast = request.cast.map(|cast| cast.to_string());
-        Ok(Some(Self { base, name, cast, partial: request.partial, notes, metrics }))
+        Ok(Some(Self { base, partial: request.partial, notes, metrics }))
     }
 
     /// What a reader has to know.
@@ -66,6 +57,9 @@ impl Comparison {
         request: &Request,
         progress: &dyn Progress,
     ) -> anyhow::Result<Vec<Column>> {
+        if self.metrics.is_empty() {
+            return Ok(Vec::new());
+        }
         let pairs = ModelPairs::new(model, &self.base, self.partial)?.rounded_to(request.cast);
         let request = MetricsRequest {
             metrics: self.metrics.clone(),
@@ -82,6 +76,9 @@ impl Comparison {
     /// # Errors
     /// When a tensor cannot be read.
     pub(crate) fn beside(&self, model: &Model) -> anyhow::Result<Option<Beside>> {
+        if self.metrics.is_empty() {
+            return Ok(None);
+        }
         let table = tomo_metrics::norm_gain_drift(model, &self.base)?;
         Ok((!table.rows.is_empty()).then_some(table))
     }
@@ -90,15 +87,27 @@ impl Comparison {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub(crate) fn provenance(&self) -> anyhow::Result<Against> {
-        let source = self.base.source();
-        Ok(Against {
-            model: self.name.clone(),
-            model_digest: source.digest().context("cannot digest the checkpoint of --against")?,
-            config_digest: tomo_checkpoint::config_digest(source.config()),
-            format: source.format().to_string(),
-            cast: self.cast.clone(),
-            notes: self.notes.clone(),
-        })
+    pub(crate) fn provenance(&self, request: &Request) -> anyhow::Result<Against> {
+        against(&self.base, request, self.notes.clone())
     }
+}
+
+/// Where the base of `request` came from.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn against(base: &Model, request: &Request, notes: Vec<String>) -> anyhow::Result<Against> {
+    let source = base.source();
+    let name = match request.against_name.as_str() {
+        "" => source.path().display().to_string(),
+        name => name.to_owned(),
+    };
+    Ok(Against {
+        model: name,
+        model_digest: source.digest().context("cannot digest the checkpoint of --against")?,
+        config_digest: tomo_checkpoint::config_digest(source.config()),
+        format: source.format().to_string(),
+        cast: request.cast.map(|cast| cast.to_string()),
+        notes,
+    })
 }

@@ -12,15 +12,19 @@
 //! # Ok::<(), anyhow::Error>(())
 //! ```
 
+mod adapter;
 pub mod agreement_file;
 pub mod answers;
 pub mod cli;
 mod comparison;
 pub mod draws_file;
+pub mod measure;
+pub mod measured_file;
 mod reverse;
 pub mod run;
 pub mod scan;
 
+pub use adapter::AdapterScan;
 pub use reverse::PlannedPass;
 pub use tomo_checkpoint as checkpoint;
 pub use tomo_map as map;

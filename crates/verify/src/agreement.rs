@@ -261,11 +261,8 @@ impl<'a> Costs<'a> {
         let cells: Vec<usize> =
             (0..).zip(&column.scores).filter(|(_, s)| s.value().is_some()).map(|(at, _)| at).collect();
         let values: Vec<f64> = cells.iter().filter_map(|at| column.scores[*at].value()).collect();
-        let too_few = |found| VerifyError::TooFewCells {
-            metric: column.info.id.to_string(),
-            expected: FEWEST_CELLS,
-            found,
-        };
+        let too_few =
+            |found| VerifyError::TooFewCells { metric: column.info.id.to_string(), expected: FEWEST_CELLS, found };
         if values.len() < FEWEST_CELLS {
             return Err(too_few(values.len()));
         }
@@ -337,7 +334,10 @@ fn kept_table(
     }
     let rows = cells.iter().map(|at| &source.map.grid.cells[*at]);
     let Some(table) = measured.table(&column.info.id, rows) else {
-        notes.push(format!("measured.json beside {} has not every cell of {}: {CELLS_ONLY}", source.name, column.info.id));
+        notes.push(format!(
+            "measured.json beside {} has not every cell of {}: {CELLS_ONLY}",
+            source.name, column.info.id
+        ));
         return None;
     };
     if table.sequences() < 2 {
@@ -377,11 +377,7 @@ fn candidates<'a>(maps: &'a [Source], truth_at: usize, truth: &Column) -> Vec<Ca
     let others = |at: usize, id: &str| maps.iter().enumerate().any(|(i, m)| i != at && m.map.column(id).is_some());
     let of_map = |(at, source): (usize, &'a Source)| {
         let columns = source.map.columns.iter().filter(move |c| at != truth_at || c.info.id != truth.info.id);
-        columns.map(move |column| Candidate {
-            map: &source.name,
-            column,
-            is_again: others(at, &column.info.id),
-        })
+        columns.map(move |column| Candidate { map: &source.name, column, is_again: others(at, &column.info.id) })
     };
     maps.iter().enumerate().flat_map(of_map).collect()
 }
@@ -432,6 +428,12 @@ fn text_notes(maps: &[Source], truth_at: usize) -> Vec<String> {
     let named = |text: &Option<String>| text.clone().unwrap_or_else(|| "a text that is not named".to_owned());
     maps.iter()
         .filter(|m| m.map.provenance.text_digest.is_some() && m.map.provenance.text_digest != truth.text_digest)
-        .map(|m| format!("scores of {} that read a text read another than the ground truth: {}", m.name, named(&m.map.provenance.text)))
+        .map(|m| {
+            format!(
+                "scores of {} that read a text read another than the ground truth: {}",
+                m.name,
+                named(&m.map.provenance.text)
+            )
+        })
         .collect()
 }

@@ -35,7 +35,12 @@ pub(crate) fn rows(raw: &Ground, per_parameter: Option<&Ground>, numel: &[f64], 
             Ok(values) => ground.form(values),
             Err(reason) => Form::undefined(reason),
         })
-        .row("column-and-depth", "Column mean and cubic in depth of the costs' ranks, fitted on the other half of the layers", Side::High, raw),
+        .row(
+            "column-and-depth",
+            "Column mean and cubic in depth of the costs' ranks, fitted on the other half of the layers",
+            Side::High,
+            raw,
+        ),
     ]
 }
 
@@ -55,7 +60,9 @@ impl Forms {
             by_column: false,
             cells: ground.truth().len(),
             raw: self.raw,
-            per_parameter: self.per_parameter.unwrap_or_else(|| Form::undefined("the truth does not add up over weights")),
+            per_parameter: self
+                .per_parameter
+                .unwrap_or_else(|| Form::undefined("the truth does not add up over weights")),
         }
     }
 }

@@ -1,36 +1,8 @@
 //! Plain floating point: one element after the other, little endian.
 
-use half::slice::HalfFloatSliceExt;
-
 pub(super) fn f64(bytes: &[u8], out: &mut [f32]) {
     for (x, y) in bytes.as_chunks().0.iter().zip(out) {
         *y = f64::from_le_bytes(*x) as f32;
-    }
-}
-
-pub(super) fn f32(bytes: &[u8], out: &mut [f32]) {
-    for (x, y) in bytes.as_chunks().0.iter().zip(out) {
-        *y = f32::from_le_bytes(*x);
-    }
-}
-
-pub(super) fn bf16(bytes: &[u8], out: &mut [f32]) {
-    for (x, y) in bytes.as_chunks().0.iter().zip(out) {
-        *y = f32::from_bits(u32::from(u16::from_le_bytes(*x)) << 16);
-    }
-}
-
-/// Copied through a small buffer because the bytes of a mapped file are not aligned; `half` then uses the processor's own
-/// conversion.
-pub(super) fn f16(bytes: &[u8], out: &mut [f32]) {
-    const CHUNK: usize = 1024;
-    let mut halves = [half::f16::ZERO; CHUNK];
-    for (input, output) in bytes.chunks(2 * CHUNK).zip(out.chunks_mut(CHUNK)) {
-        let halves = &mut halves[..output.len()];
-        for (x, h) in input.as_chunks().0.iter().zip(halves.iter_mut()) {
-            *h = half::f16::from_le_bytes(*x);
-        }
-        halves.convert_to_f32_slice(output);
     }
 }
 

@@ -116,7 +116,7 @@ impl Map {
             let from = a.at(shared.at.iter().map(|at| at.0));
             let to = b.at(shared.at.iter().map(|at| at.1));
             let scores = from.scores.iter().zip(&to.scores).map(|(a, b)| minus(b, a)).collect();
-            difference.columns.push(Column { info: info(&b.info), scores });
+            difference.columns.push(Column::new(info(&b.info), scores));
             before.columns.push(from);
             after.columns.push(to);
         }
@@ -126,9 +126,9 @@ impl Map {
 }
 
 impl Column {
-    /// The scores of some cells, by their places in the grid.
+    /// The scores of some cells, by their places in the grid. How they were measured is of the whole grid and stays behind.
     fn at(&self, cells: impl Iterator<Item = usize>) -> Self {
-        Self { info: self.info.clone(), scores: cells.filter_map(|at| self.scores.get(at).cloned()).collect() }
+        Self::new(self.info.clone(), cells.filter_map(|at| self.scores.get(at).cloned()).collect())
     }
 }
 

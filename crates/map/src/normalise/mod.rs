@@ -123,6 +123,7 @@ impl Map {
         };
         view.notes.extend(averaging_note(&view));
         view.notes.extend(column.info.scope.shared().map(str::to_owned));
+        view.notes.extend(column.measurement.iter().flat_map(crate::Measurement::notes));
         if column.info.scope.is_by_column() && !(normalisation.within_column)(&column.info) {
             view.notes.push("numbers of different columns cannot be compared: this metric depends on the shape".into());
         }

@@ -80,16 +80,17 @@ impl Bootstrap {
     /// (as numpy's default). `None` if there are none.
     pub fn percentiles(mut values: Vec<f64>) -> Option<(f64, f64)> {
         values.retain(|v| v.is_finite());
-        let last = values.len().checked_sub(1)?;
-        Some((quantile(&mut values, TAIL * last as f64), quantile(&mut values, (1.0 - TAIL) * last as f64)))
+        Some((quantile(&mut values, TAIL)?, quantile(&mut values, 1.0 - TAIL)?))
     }
 }
 
-/// The value at `place` of the sorted `values`, which are not empty; places between two are interpolated.
-fn quantile(values: &mut [f64], place: f64) -> f64 {
+/// The value below which `share` (0 to 1) of the `values` are, between neighbours by linear interpolation (as numpy's default).
+/// `None` of nothing. The values are left in another order.
+pub fn quantile(values: &mut [f64], share: f64) -> Option<f64> {
+    let place = share * values.len().checked_sub(1)? as f64;
     let below = (place.floor() as usize).min(values.len() - 1);
     let (_, low, above) = values.select_nth_unstable_by(below, f64::total_cmp);
     let low = *low;
     let high = above.iter().copied().fold(f64::INFINITY, f64::min);
-    if high.is_finite() { low + (place - below as f64) * (high - low) } else { low }
+    Some(if high.is_finite() { low + (place - below as f64) * (high - low) } else { low })
 }

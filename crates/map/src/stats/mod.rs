@@ -6,22 +6,20 @@
 mod bootstrap;
 mod change;
 mod effect;
-mod sign_test;
 mod reliability;
 mod samples;
 mod sequences;
+mod sign_test;
 mod spearman;
 mod spread;
 
-pub use bootstrap::Bootstrap;
+pub use bootstrap::{Bootstrap, quantile};
 pub use change::{Evidence, Line, Shape, ShapeTest, Split, line, split};
 pub use effect::cliffs_delta;
-pub use sign_test::{interval_of_difference, sign_test};
-pub use reliability::{
-    RankInterval, Reliability, rank_intervals, share_in_own_decile, spearman_brown, split_half,
-};
+pub use reliability::{RankInterval, Reliability, rank_intervals, share_in_own_decile, spearman_brown, split_half};
 pub use samples::{CellSamples, Sampled};
 pub use sequences::SequenceTable;
+pub use sign_test::{interval_of_difference, sign_test};
 pub use spearman::{kendall, partial, partial_spearman, pearson, spearman, top_count, top_overlap};
 pub use spread::{median, ranks, robust_z, z_scores};
 

@@ -92,11 +92,7 @@ impl CellSamples {
     /// distance from it is therefore turned around (Davison and Hinkley 1997, 5.2). Where `point` itself falls out of that
     /// interval it is widened to hold it. Samples without a correlation (a constant column) are left out. `None` if none
     /// has one.
-    pub fn correlation_interval(
-        &self,
-        point: f64,
-        statistic: impl FnMut(usize) -> Option<f64>,
-    ) -> Option<(f64, f64)> {
+    pub fn correlation_interval(&self, point: f64, statistic: impl FnMut(usize) -> Option<f64>) -> Option<(f64, f64)> {
         /// Correlations closer to 1 than this are 1.
         const NEAREST: f64 = 1.0 - 1e-15;
         let z = |r: f64| r.clamp(-NEAREST, NEAREST).atanh();

@@ -103,12 +103,17 @@ fn halves_and_places_are_those_of_all_halves_and_resamples() {
     let places = rank_intervals(&table, 20_000, 1).unwrap();
     assert_close(places.iter().map(|p| p.rank).collect::<Vec<_>>(), floats(&golden["rank"]), Within::Absolute(0.0));
     assert_close(places.iter().map(|p| p.low).collect::<Vec<_>>(), floats(&golden["rank_low"]), Within::Absolute(0.0));
-    assert_close(places.iter().map(|p| p.high).collect::<Vec<_>>(), floats(&golden["rank_high"]), Within::Absolute(0.0));
+    assert_close(
+        places.iter().map(|p| p.high).collect::<Vec<_>>(),
+        floats(&golden["rank_high"]),
+        Within::Absolute(0.0),
+    );
 }
 
 #[test]
 fn a_map_without_noise_is_wholly_reliable_and_pure_noise_not_at_all() {
-    let means: Vec<f64> = (0..30).flat_map(|cell| (0..8).map(move |s| f64::from(cell) * (1.0 + f64::from(s)))).collect();
+    let means: Vec<f64> =
+        (0..30).flat_map(|cell| (0..8).map(move |s| f64::from(cell) * (1.0 + f64::from(s)))).collect();
     let table = SequenceTable::from_means(&means, &[64.0; 8]).unwrap();
     let found = split_half(&table, 50, 0).unwrap();
     assert_close([found.half, found.whole, found.ceiling.unwrap()], [1.0; 3], Within::Absolute(1e-12));

@@ -1,6 +1,6 @@
 //! The bootstrap over units, against its exact distribution and numpy's percentiles.
 
-use tomo_map::stats::Bootstrap;
+use tomo_map::stats::{Bootstrap, quantile};
 
 #[test]
 fn every_sample_is_as_large_as_the_original_and_drawn_evenly() {
@@ -31,6 +31,16 @@ fn percentiles_are_numpys() {
     close(&[2.0, f64::NAN, 4.0, f64::INFINITY], 2.05, 3.95);
     assert_eq!(of(&[]), None);
     assert_eq!(of(&[f64::NAN]), None);
+}
+
+/// `np.quantile([3, 1, 2, 10, 4], .99)` is 4 + .96 * 6: place 3.96 of the sorted five.
+#[test]
+fn a_quantile_lies_between_its_neighbours() {
+    let of = |values: &[f64], share: f64| quantile(&mut values.to_vec(), share);
+    assert!((of(&[3.0, 1.0, 2.0, 10.0, 4.0], 0.99).unwrap() - 9.76).abs() < 1e-12);
+    assert_eq!(of(&[3.0, 1.0, 2.0], 0.0), Some(1.0));
+    assert_eq!(of(&[3.0, 1.0, 2.0], 1.0), Some(3.0));
+    assert_eq!(of(&[], 0.5), None);
 }
 
 /// Two units: in one sample of four both are the first, in one of four the second.

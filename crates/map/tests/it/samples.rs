@@ -39,7 +39,11 @@ pub(crate) fn cell(layer: u32, component: Component, expert: Option<u32>, shape:
 pub(crate) fn map_of(info: MetricInfo, layers: u32, scores: &[(u32, Component, Option<u32>, Score)]) -> Map {
     let cells = scores.iter().map(|(l, c, e, _)| cell(*l, *c, *e, (2, 3))).collect();
     let scores = scores.iter().map(|(_, _, _, s)| s.clone()).collect();
-    Map { grid: Grid { layers, cells, missing: Vec::new() }, columns: vec![Column { info, scores }], ..Map::default() }
+    Map {
+        grid: Grid { layers, cells, missing: Vec::new() },
+        columns: vec![Column::new(info, scores)],
+        ..Map::default()
+    }
 }
 
 /// A map of one metric with `rows[layer][i]` at `components[i]`.
@@ -79,7 +83,13 @@ fn metric_info(at: usize) -> impl Strategy<Value = MetricInfo> {
     let meaning =
         prop_oneof![Just(Meaning::Structure), Just(Meaning::Used), Just(Meaning::Fragile), Just(Meaning::Changed)];
     let direction = prop_oneof![Just(Direction::High), Just(Direction::Low), Just(Direction::Neutral)];
-    let scope = prop_oneof![Just(Scope::Map), Just(Scope::Column), Just(Scope::Input), Just(Scope::Layer)];
+    let scope = prop_oneof![
+        Just(Scope::Map),
+        Just(Scope::Column),
+        Just(Scope::Input),
+        Just(Scope::Silence),
+        Just(Scope::Layer)
+    ];
     let additivity = prop_oneof![Just(Additivity::Additive), Just(Additivity::NonNegative), Just(Additivity::Signed)];
     (vec(text(), 6), meaning, direction, scope, additivity, option::of(finite()), any::<bool>()).prop_map(
         move |(t, meaning, direction, scope, additivity, middle, proxy)| MetricInfo {
@@ -184,7 +194,7 @@ pub(crate) fn any_map() -> impl Strategy<Value = Map> {
     (provenance(), grid(), 0..3usize).prop_flat_map(|(provenance, grid, metrics)| {
         let count = grid.cells.len();
         let columns: Vec<_> = (0..metrics)
-            .map(|at| (metric_info(at), vec(score(), count)).prop_map(|(info, scores)| Column { info, scores }))
+            .map(|at| (metric_info(at), vec(score(), count)).prop_map(|(info, scores)| Column::new(info, scores)))
             .collect();
         (columns, vec(beside(), 0..2)).prop_map(move |(columns, beside)| Map {
             provenance: provenance.clone(),

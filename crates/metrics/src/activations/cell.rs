@@ -92,7 +92,8 @@ fn weighted_error(
     let Some(format) = tomo_quant::find(format) else {
         return Score::missing(Status::NotApplicable, format!("no format is called {format}"));
     };
-    let errors = match tomo_quant::Matrix::new(matrix.values, matrix.cols, options.group) {
+    let matrix = tomo_quant::Matrix::new(matrix.values, matrix.cols, options.group);
+    let errors = match matrix.and_then(|matrix| format.check(&matrix).map(|()| matrix)) {
         Err(shape) => return Score::missing(Status::NotApplicable, shape.to_string()),
         Ok(matrix) => format.column_error2(&matrix),
     };

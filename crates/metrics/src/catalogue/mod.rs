@@ -88,6 +88,20 @@ registry! {
     predicted_kl_nvfp4,
     predicted_kl_mxfp4,
     predicted_kl_fp8,
+    quant_kl_int4,
+    quant_kl_int3,
+    quant_kl_int2,
+    quant_kl_nf4,
+    quant_kl_q4_0,
+    quant_kl_nvfp4,
+    quant_kl_mxfp4,
+    quant_kl_fp8,
+    noise_alpha,
+    ablate_zero,
+    ablate_mean,
+    ablate_resample,
+    lowrank_kl,
+    patch_kl,
 }
 
 #[cfg(test)]
@@ -160,7 +174,7 @@ mod tests {
             {
                 assert!(!text.trim().is_empty(), "{} has no {name}", info.id);
             }
-            let families = ["weights", "spectrum", "error", "delta", "activations", "gradients"];
+            let families = ["weights", "spectrum", "error", "delta", "activations", "gradients", "causal"];
             assert!(families.contains(&info.family.as_ref()), "{}", info.id);
         }
     }

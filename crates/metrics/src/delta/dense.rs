@@ -2,8 +2,9 @@
 
 use tomo_map::{Score, Status};
 
+use super::low_rank::for_each_rows;
 use super::sums::sweep;
-use super::{DeltaFacts, DeltaNeeds, Known, PairSums, Principal};
+use super::{DeltaFacts, DeltaNeeds, Factors, Known, PairSums, Principal};
 use crate::spectrum::{Decomposed, Directions, decompose, product_of, shared_energy};
 use crate::{Matrix, Options, Workspace};
 
@@ -15,6 +16,10 @@ pub(crate) struct Buffers {
     pub(crate) workspace: Workspace,
 }
 
+/// Why directions are not sharply defined.
+const UNDETERMINED: &str =
+    "the last of the compared directions is as strong as the next: the subspace is not determined";
+
 /// What the decompositions of one cell are to find.
 struct Task<'a> {
     rows: usize,
@@ -22,6 +27,7 @@ struct Task<'a> {
     needs: DeltaNeeds,
     options: &'a Options,
     threads: usize,
+    change: Option<&'a Factors>,
 }
 
 impl DeltaFacts {
@@ -44,7 +50,20 @@ impl DeltaFacts {
         options: &Options,
         threads: usize,
     ) -> Self {
-        Task { rows, cols, needs, options, threads }.run(sums, buffers)
+        Task { rows, cols, needs, options, threads, change: None }.run(sums, buffers)
+    }
+
+    /// The same, where dW is known better than as the difference of the two. Its singular values are left to the caller.
+    pub(crate) fn of_buffers_and_change(
+        change: &Factors,
+        sums: PairSums,
+        buffers: &mut Buffers,
+        needs: DeltaNeeds,
+        options: &Options,
+        threads: usize,
+    ) -> Self {
+        let needs = DeltaNeeds { delta_spectrum: false, ..needs };
+        Task { rows: change.rows, cols: change.cols, needs, options, threads, change: Some(change) }.run(sums, buffers)
     }
 
     /// Facts of a pair of which only the sums are known.
@@ -63,7 +82,12 @@ impl Task<'_> {
         let both = self.needs.spectra || self.needs.principal;
         let before = both.then(|| self.decompose(base, workspace, self.needs.spectra, k));
         let after = (both && !is_same).then(|| self.decompose(tuned, workspace, self.needs.spectra, k));
-        tuned.iter_mut().zip(base.iter()).for_each(|(w1, w0)| *w1 -= *w0);
+        match self.change {
+            None => tuned.iter_mut().zip(base.iter()).for_each(|(w1, w0)| *w1 -= *w0),
+            Some(change) => for_each_rows(change, |start, rows| {
+                tuned[start..].iter_mut().zip(rows).for_each(|(delta, d)| *delta = *d as f32);
+            }),
+        }
         if let Some(before) = before {
             let after = after.as_ref().unwrap_or(&before);
             if self.needs.spectra {
@@ -114,9 +138,7 @@ impl Task<'_> {
             overlap_left: if is_same { 1.0 } else { overlap(&before.left, &after.left) },
             overlap_right: if is_same { 1.0 } else { overlap(&before.right, &after.right) },
             core: shared_energy(before.left.as_ref(), image.as_ref()).sqrt(),
-            caveat: (!is_same && !(before.is_sharp && after.is_sharp)).then_some(
-                "the last of the compared directions is as strong as the next: the subspace is not determined",
-            ),
+            caveat: if is_same || (before.is_sharp && after.is_sharp) { None } else { Some(UNDETERMINED) },
         })
     }
 }

@@ -4,10 +4,11 @@
 //! ([`PairSums`]), block by block, without a matrix in memory; what needs a decomposition asks for matrices, two at a time.
 //! [`Pairs`] is the seam: whoever knows two states of a grid's cells (two checkpoints, a base and an adapter) implements it.
 
+mod adapter;
 mod cast;
 mod dense;
-mod factors;
 mod facts;
+mod low_rank;
 mod models;
 mod norms;
 mod pairs;
@@ -15,11 +16,12 @@ mod scan;
 mod stream;
 mod sums;
 
+pub use adapter::AdapterPairs;
 pub use cast::Cast;
-pub use factors::Factors;
 pub use facts::{DeltaFacts, DeltaNeeds, Known, Principal};
 pub use models::{ModelPairs, PairError};
 pub use norms::norm_gain_drift;
 pub use pairs::{Pair, Pairs, StoredCell};
 pub use scan::scan_delta;
 pub use sums::{ChangeSums, PairSums};
+pub use tomo_model::Factors;

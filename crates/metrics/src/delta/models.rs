@@ -124,6 +124,11 @@ impl<'a> ModelPairs<'a> {
                 self.partners.len()
             ));
         }
+        let others = &self.base.grid().cells;
+        let unseen = others.iter().filter(|cell| find(self.tuned, cell.id).is_none()).count();
+        if unseen > 0 {
+            notes.push(format!("{unseen} of {} cells of the base are not in the tuned checkpoint", others.len()));
+        }
         notes
     }
 }

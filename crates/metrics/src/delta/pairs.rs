@@ -19,6 +19,11 @@ pub trait Pairs: Sync {
         None
     }
 
+    /// Matrices of f32 that a cell takes where only sums are asked for.
+    fn matrices(&self) -> u64 {
+        0
+    }
+
     /// Bytes that scoring cell number `index` reads, for the schedule and the progress.
     fn bytes(&self, index: usize) -> u64;
 }

@@ -6,6 +6,7 @@ use tomo_map::{MetricInfo, Score, Status};
 use tomo_model::ModelError;
 
 use super::dense::Buffers;
+use super::low_rank::{pair_sums_of, spectrum_of, what_of_factors_is_not_finite};
 use super::stream::{PieceBuffers, sums_of_stored};
 use super::sums::sweep;
 use super::{DeltaFacts, DeltaNeeds, Factors, Pair, Pairs, StoredCell};
@@ -94,10 +95,10 @@ impl Scan<'_> {
             Pair::Factors { base: Some(base), change } => {
                 self.of_factors(&mut worker.matrices, (rows, cols), base, &change, threads)
             }
-            Pair::Factors { base: None, .. } => {
-                let reason = "needs the weights before the change: give --against BASE";
-                Ok(DeltaFacts::unknown(rows, cols, &Score::missing(Status::NotApplicable, reason)))
-            }
+            Pair::Factors { base: None, change } => Ok(match what_of_factors_is_not_finite(&change) {
+                Some(reason) => DeltaFacts::unknown(rows, cols, &Score::missing(Status::Undefined, reason)),
+                None => DeltaFacts::of_factors_alone(&change, self.needs),
+            }),
         }
     }
 
@@ -133,7 +134,7 @@ impl Scan<'_> {
         Ok(self.of_matrices(buffers, (rows, cols), threads))
     }
 
-    /// From the entries that the factors make of the base's.
+    /// From the factors: the change is formed a few rows at a time, and its singular values without it.
     fn of_factors(
         &self,
         buffers: &mut Buffers,
@@ -144,9 +145,33 @@ impl Scan<'_> {
     ) -> Result<DeltaFacts, ModelError> {
         base.model.load(base.index, &mut buffers.base)?;
         base.model.release(base.index);
-        buffers.tuned.resize(buffers.base.len(), 0.0);
-        change.tuned_rows(0..rows, &buffers.base, &mut buffers.tuned);
-        Ok(self.of_matrices(buffers, (rows, cols), threads))
+        let tensor = &base.model.cells()[base.index].tensor;
+        let before = what_is_not_finite(Matrix { rows, cols, values: &buffers.base }, tensor);
+        let before = before.map(|what| format!("before the change, {what}"));
+        if let Some(reason) = before.or_else(|| what_of_factors_is_not_finite(change)) {
+            return Ok(DeltaFacts::unknown(rows, cols, &Score::missing(Status::Undefined, reason)));
+        }
+        let cast = self.pairs.cast();
+        if cast.is_some() || change.magnitude.is_some() {
+            buffers.tuned.resize(buffers.base.len(), 0.0);
+            change.tuned(&buffers.base, &mut buffers.tuned);
+            if let Some(cast) = cast {
+                cast.apply(&mut buffers.base);
+                cast.apply(&mut buffers.tuned);
+            }
+            return Ok(self.of_matrices(buffers, (rows, cols), threads));
+        }
+        let Buffers { base: before, tuned, .. } = buffers;
+        let decomposes_tuned = self.needs.spectra || self.needs.principal;
+        let sums = pair_sums_of(change, before, decomposes_tuned.then_some(tuned));
+        let mut facts = match decomposes_tuned {
+            true => DeltaFacts::of_buffers_and_change(change, sums, buffers, self.needs, self.options, threads),
+            false => DeltaFacts::of_sums(rows, cols, sums),
+        };
+        if self.needs.delta_spectrum {
+            facts.delta_spectrum = spectrum_of(change);
+        }
+        Ok(facts)
     }
 
     fn of_matrices(&self, buffers: &mut Buffers, (rows, cols): (usize, usize), threads: usize) -> DeltaFacts {
@@ -171,7 +196,7 @@ impl Scan<'_> {
         let (rows, cols) = self.shape(index);
         let stored_bytes = self.pairs.bytes(index);
         let numel = (rows as u64).saturating_mul(cols as u64);
-        let mut working_bytes = FIXED_BYTES;
+        let mut working_bytes = FIXED_BYTES.saturating_add(numel.saturating_mul(4 * self.pairs.matrices()));
         if self.needs.matrices() {
             let matrices = numel.saturating_mul(8).saturating_add(stored_bytes);
             working_bytes = working_bytes.saturating_add(matrices).saturating_add(Workspace::bytes(rows, cols));
@@ -187,6 +212,10 @@ impl Scan<'_> {
     /// The description of a metric, with what chance would give on this grid's shapes.
     fn info(&self, selected: &Selected) -> MetricInfo {
         let mut info = selected.info();
+        let k = self.options.subspace_rank;
+        if info.id == "delta-on-principal" {
+            info.caveat = format!("Chance is that of a change without direction: k / sqrt(m n), with k = {k}.").into();
+        }
         let side: Option<fn(&tomo_map::Cell) -> u64> = match info.id.as_ref() {
             "subspace-overlap-left" => Some(|cell| cell.out_features),
             "subspace-overlap-right" => Some(|cell| cell.in_features),
@@ -194,7 +223,6 @@ impl Scan<'_> {
         };
         let dims = side.map(|side| self.pairs.grid().cells.iter().map(side).collect::<Vec<_>>()).unwrap_or_default();
         if let (Some(least), Some(most)) = (dims.iter().min(), dims.iter().max()) {
-            let k = self.options.subspace_rank;
             let chance = |d: u64| tomo_map::significant(k as f64 / d as f64, 2);
             let range = match least == most {
                 true => format!("{} (d = {least})", chance(*least)),

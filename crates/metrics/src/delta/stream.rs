@@ -101,15 +101,17 @@ fn pieces(a: &[Range<u64>], b: &[Range<u64>]) -> Vec<(Range<u64>, Range<u64>)> {
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use super::*;
 
     #[test]
     fn pieces_are_as_long_on_both_sides_and_miss_nothing() {
         // Runs of 3 and 5 against one of 8, which starts elsewhere.
-        let found = pieces(&[10..13, 20..25], &[100..108]);
+        let found = pieces(&[10..13, 20..25], from_ref(&(100..108)));
         assert_eq!(found, [(10..13, 100..103), (20..25, 103..108)]);
         let long = 2 * PIECE + 7;
-        let found = pieces(&[0..long], &[1..long + 1]);
+        let found = pieces(from_ref(&(0..long)), from_ref(&(1..long + 1)));
         assert_eq!(found.len(), 3);
         assert_eq!(found[2], (2 * PIECE..long, 2 * PIECE + 1..long + 1));
     }

@@ -1,7 +1,7 @@
 //! Sums over pairs of entries: everything linear that the metrics of a change read, in one sweep.
 //!
 //! Entries are widened and subtracted in f64, so that no difference and no product is rounded to f32 anywhere. Sums run in
-//! fixed lanes and are folded every 16,384 entries: the same bits on every instruction set, relative errors near 1e-15.
+//! fixed lanes and are folded every 8,192 entries: the same bits on every instruction set, relative errors near 1e-15.
 
 use multiversion::multiversion;
 
@@ -98,10 +98,10 @@ const BEYOND: f32 = f32::from_bits(0x3728_8000);
 const LANES: usize = 32;
 
 /// Entries decoded at a time.
-const BLOCK: usize = 256;
+const BLOCK: usize = 512;
 
 /// Entries whose sums are kept in lanes before they are folded.
-const RUN: usize = 64 * BLOCK;
+const RUN: usize = 16 * BLOCK;
 
 macro_rules! for_every_machine {
     ($(#[$doc:meta])* fn $name:ident($($arg:ident: $type:ty),*) -> PairSums $body:block) => {
@@ -316,11 +316,7 @@ impl Lanes {
     fn total(&self, count: usize) -> PairSums {
         let base2 = folded(self.base2);
         PairSums {
-            change: ChangeSums {
-                count: count as f64,
-                delta2: folded(self.delta2),
-                delta_abs: folded(self.delta_abs),
-            },
+            change: ChangeSums { count: count as f64, delta2: folded(self.delta2), delta_abs: folded(self.delta_abs) },
             base2,
             tuned2: if self.is_equal { base2 } else { folded(self.tuned2) },
             dot: folded(self.dot),

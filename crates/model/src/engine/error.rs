@@ -151,6 +151,37 @@ pub enum EngineError {
         reason: String,
     },
 
+    /// A variant of the model that cannot be run.
+    #[error("variant {variant} of the model cannot be run\n  cell: {cell}\n  found: {reason}")]
+    Variant {
+        /// Which variant.
+        variant: usize,
+        /// Where it differs.
+        cell: String,
+        /// What is wrong.
+        reason: String,
+    },
+
+    /// A round that names what is not there.
+    #[error("a round needs ascending numbers of {what} below {count}\n  found: {found:?}")]
+    Round {
+        /// Sequences or variants.
+        what: &'static str,
+        /// How many there are.
+        count: usize,
+        /// The round's.
+        found: Vec<usize>,
+    },
+
+    /// A cell's weights cannot be replaced.
+    #[error("the weights of {cell} cannot be replaced: {reason}")]
+    Rewrite {
+        /// Which cell.
+        cell: String,
+        /// Why.
+        reason: String,
+    },
+
     /// The system refused worker threads.
     #[error("cannot start {threads} worker threads: {reason}")]
     Threads {

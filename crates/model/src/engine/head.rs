@@ -66,13 +66,26 @@ impl HeadRun<'_> {
 
     /// Hands over the head tile by tile: the first entry of the vocabulary and the rows from there on.
     fn tiles(&self, mut take: impl FnMut(usize, HeadRows<'_>)) -> Result<(), EngineError> {
+        self.tiles_from(0, |first, head| {
+            take(first, head);
+            Ok(true)
+        })?;
+        Ok(())
+    }
+
+    /// The same from entry `start` on, the first of a tile. `take` says whether to go on; `false` when it did not.
+    pub(crate) fn tiles_from(
+        &self,
+        start: usize,
+        mut take: impl FnMut(usize, HeadRows<'_>) -> Result<bool, EngineError>,
+    ) -> Result<bool, EngineError> {
         let bias = match &self.spec.bias {
             None => None,
             Some(name) => Some(load_vector(self.model, name, "the bias of the head", &[self.vocab])?),
         };
         let (scale, softcap) = (self.spec.scale, self.spec.softcap);
         let mut decoded = Vec::new();
-        for first in (0..self.vocab).step_by(TILE) {
+        for first in (start..self.vocab).step_by(TILE) {
             let width = TILE.min(self.vocab - first);
             let weights = match self.weights {
                 HeadWeights::Resident(all) => &all[first * self.hidden..(first + width) * self.hidden],
@@ -83,9 +96,11 @@ impl HeadRun<'_> {
                 }
             };
             let bias = bias.as_ref().map(|b| &b[first..first + width]);
-            take(first, HeadRows { weights, bias, scale, softcap });
+            if !take(first, HeadRows { weights, bias, scale, softcap })? {
+                return Ok(false);
+            }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Computes the logits of `hidden` (`[N, D]`) and hands them over tile by tile: all tokens of the first tile of the
@@ -147,6 +162,17 @@ impl HeadRun<'_> {
             let bias = bias.as_deref_mut().map(|bias| &mut bias[first..last]);
             head_weight_gradient(Rows::dense(hidden, self.hidden), &sums, against, first, head, weights, bias);
         })
+    }
+
+    /// Log-sum-exp of each row's logits, and the negative log likelihood in nats of `targets`.
+    pub(crate) fn sums_and_losses(
+        &self,
+        hidden: &[f32],
+        targets: impl Iterator<Item = u32>,
+    ) -> Result<Vec<(f64, f64)>, EngineError> {
+        let mut loss = CrossEntropy::new(targets);
+        self.tiles(|first, head| loss.head(0, first, Rows::dense(hidden, self.hidden), head))?;
+        Ok(loss.sums_and_losses())
     }
 
     /// Log-sum-exp of each row's logits.

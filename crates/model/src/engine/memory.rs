@@ -65,15 +65,15 @@ pub struct ReversePlan {
 /// The parts a plan is made of, in bytes.
 pub(crate) struct Parts {
     /// Decoded blocks, all of them.
-    blocks: u64,
+    pub(super) blocks: u64,
     /// The largest decoded block.
-    largest: u64,
+    pub(super) largest: u64,
     /// Pages of the checkpoint mapped while the largest block is decoded.
-    mapped: u64,
+    pub(super) mapped: u64,
     /// The head, decoded whole; 0 when the pass ends before it.
-    head: u64,
+    pub(super) head: u64,
     /// One decoded tile of the head.
-    tile: u64,
+    pub(super) tile: u64,
     /// The residual stream, per token.
     per_token: u64,
     /// Tokens.
@@ -125,6 +125,11 @@ impl Parts {
     /// The block in use and the next one; then the head.
     fn streamed(&self) -> u64 {
         (2 * self.largest + self.mapped + self.scratch).max(self.tile) + self.activations()
+    }
+
+    /// The program itself.
+    pub(super) fn program(&self) -> u64 {
+        PROGRAM_BYTES
     }
 
     fn activations(&self) -> u64 {
@@ -280,7 +285,7 @@ impl ReverseParts {
 }
 
 /// Weights of a cell that a token meets: of an expert, those that a token meets on average.
-fn routed(layers: &[Layer], cell: &crate::CellSource) -> f64 {
+pub(super) fn routed(layers: &[Layer], cell: &crate::CellSource) -> f64 {
     let weights = (cell.out_features * cell.in_features) as f64;
     let experts = layers.get(cell.id.layer as usize).and_then(|l| l.mlp.experts.as_ref());
     match (cell.id.expert, experts) {
@@ -290,7 +295,7 @@ fn routed(layers: &[Layer], cell: &crate::CellSource) -> f64 {
 }
 
 /// Values per row that a block's tape keeps, or that its gradients take.
-fn values_per_row(layer: &Layer, hidden: u64, model: &Model, tape: bool) -> u64 {
+pub(super) fn values_per_row(layer: &Layer, hidden: u64, model: &Model, tape: bool) -> u64 {
     let attention = &layer.attention;
     let query = (attention.heads * attention.head_dim) as u64;
     let projected = query + 2 * (attention.kv_heads * attention.head_dim) as u64;

@@ -23,6 +23,7 @@
 
 mod block;
 mod buffer;
+mod compare;
 mod error;
 mod gradient;
 mod head;
@@ -36,6 +37,7 @@ mod tap;
 mod taps;
 mod weights;
 
+pub use compare::{Change, ComparePlan, DamageSink, OutputChange, Rewrite, Round, TokenDamage, Variant};
 pub use error::EngineError;
 pub use gradient::{
     Blend, CellGradients, GradientObserver, Input, Loss, Objective, ParameterGradient, ReverseOutcome, Span,

@@ -28,6 +28,8 @@ pub struct EngineOptions {
     pub streamed: bool,
     /// What a reverse pass does with what blocks made on the way forward.
     pub activations: Activations,
+    /// Floating-point operations after which a comparison leaves what it needs to go on; about half a minute's where `None`.
+    pub save_every: Option<u64>,
 }
 
 /// What a reverse pass does with what blocks made on the way forward.

@@ -17,6 +17,7 @@ use super::tap::Rows;
 use super::taps::{Group, Taps};
 use super::weights::load_norm;
 use crate::architecture::Architecture;
+use crate::counter::uniform;
 
 /// Rows of gradients that go through a block together, over all objectives: enough for the products to be efficient.
 const STACKED_ROWS: usize = 4096;
@@ -158,6 +159,7 @@ impl Reverse<'_> {
         let layer = match state.at {
             At::Forward(layer) => return Ok(layer <= self.engine.architecture.layers.len()),
             At::Backward(layer) => layer,
+            At::Head(_) => return Ok(false),
         };
         let width = self.objectives.len() * self.engine.architecture.hidden;
         let sizes = self.groups.iter().map(|g| g.rows() * width);
@@ -557,17 +559,4 @@ fn sums(objective: &Objective, sequence: usize, position: usize) -> bool {
         None => true,
         Some(all) => all.get(sequence).is_some_and(|p| p.binary_search(&position).is_ok()),
     }
-}
-
-/// A number in (0, 1) that depends on `words` alone: each is mixed in with the finalizer of SplitMix64 (Steele, Lea and
-/// Flood 2014).
-fn uniform(words: [u64; 4]) -> f64 {
-    let mut state = 0_u64;
-    for word in words {
-        let mut z = (state ^ word).wrapping_add(0x9e37_79b9_7f4a_7c15);
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        state = z ^ (z >> 31);
-    }
-    ((state >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
 }

@@ -3,10 +3,14 @@
 // The lint settings know test functions, not the functions those share.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod adapter_refusals;
+mod adapters;
 mod architecture;
 mod architecture_gguf;
 mod architecture_refusals;
 mod architecture_rope;
+mod changes;
+mod compare;
 mod families;
 mod files;
 mod gguf;

@@ -7,8 +7,7 @@ use std::path::Path;
 use half::bf16;
 use safetensors::SafeTensors;
 use tomo_map::{
-    Additivity, Cell, CellId, Column, Component, Direction, Grid, Map, Meaning, MetricInfo, Scope, Score,
-    Status,
+    Additivity, Cell, CellId, Column, Component, Direction, Grid, Map, Meaning, MetricInfo, Scope, Score, Status,
 };
 
 struct Matrix {
@@ -148,7 +147,7 @@ pub(crate) fn map(dir: &Path) -> Map {
     let bytes = std::fs::read(dir.join("model.safetensors")).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     let mut grid = Grid { layers: tomo_phantom::LAYERS, ..Grid::default() };
-    let mut columns = METRICS.map(|(id, _)| Column { info: info(id), scores: Vec::new() });
+    let mut columns = METRICS.map(|(id, _)| Column::new(info(id), Vec::new()));
     for (id, tensor) in tensor_names() {
         let matrix = read(&tensors, &tensor, decomposed(id));
         for (column, (name, metric)) in columns.iter_mut().zip(METRICS) {

@@ -37,8 +37,8 @@ fn map_of(pair: &Pair) -> Map {
         sizes.push(Score::from_value((squares / count).sqrt()));
         map.grid.cells.push(cell);
     }
-    map.columns.push(Column { info: info("update-density"), scores: densities });
-    map.columns.push(Column { info: info("base-rms"), scores: sizes });
+    map.columns.push(Column::new(info("update-density"), densities));
+    map.columns.push(Column::new(info("base-rms"), sizes));
     map
 }
 

@@ -1,4 +1,7 @@
-use crate::dispatch::Dispatch;
+mod stored;
+
+use tomo_blocks::{BlockType, Dispatch};
+
 use crate::engine::{ErrorSums, Simulate, weight2};
 use crate::matrix::{Matrix, ShapeError};
 
@@ -11,17 +14,37 @@ pub struct Format {
     /// The format's own source file; its `//!` header is the manual.
     pub source: &'static str,
     codec: &'static dyn Simulate,
+    stored: Option<&'static BlockType>,
 }
 
 impl Format {
-    /// Squared error of the format on a matrix, without writing what it makes of it.
+    /// A type of GGUF, by the codec that writes it.
+    const fn of(block: &'static BlockType) -> Self {
+        Self { id: block.id, title: block.title, source: block.source, codec: block, stored: Some(block) }
+    }
+
+    /// The type of GGUF whose codec makes the round trip; `None` where it is simulated.
+    pub fn stored(&self) -> Option<&'static BlockType> {
+        self.stored
+    }
+
+    /// Whether the format has something for the rows of a matrix. Simulated formats end rows in a short block; types of GGUF
+    /// are stored in whole blocks only.
+    ///
+    /// # Errors
+    /// [`ShapeError::Blocks`], which names what llama.cpp would store instead.
+    pub fn check(&self, matrix: &Matrix<'_>) -> Result<(), ShapeError> {
+        self.codec.check(matrix.cols())
+    }
+
+    /// Squared error of the format on a matrix, without writing what it makes of it. NaN where [`Format::check`] fails.
     pub fn error(&self, matrix: &Matrix<'_>) -> ErrorSums {
         self.error_with(matrix, Dispatch::Best)
     }
 
     /// As [`Format::error`], with the instructions chosen.
     pub fn error_with(&self, matrix: &Matrix<'_>, dispatch: Dispatch) -> ErrorSums {
-        ErrorSums { error2: self.codec.error2(matrix, dispatch), weight2: weight2(matrix, dispatch) }
+        ErrorSums { error2: self.error2_with(matrix, dispatch), weight2: weight2(matrix, dispatch) }
     }
 
     /// `error2` of [`Format::error`] alone, for who knows the norm of the matrix already.
@@ -31,6 +54,9 @@ impl Format {
 
     /// As [`Format::error2`], with the instructions chosen.
     pub fn error2_with(&self, matrix: &Matrix<'_>, dispatch: Dispatch) -> f64 {
+        if self.check(matrix).is_err() {
+            return f64::NAN;
+        }
         self.codec.error2(matrix, dispatch)
     }
 
@@ -42,7 +68,11 @@ impl Format {
     /// As [`Format::column_error2`], with the instructions chosen.
     pub fn column_error2_with(&self, matrix: &Matrix<'_>, dispatch: Dispatch) -> Vec<f64> {
         // An empty matrix has columns without entries.
-        let mut sums = vec![0.0; if matrix.values().is_empty() { 0 } else { matrix.cols() }];
+        let columns = if matrix.values().is_empty() { 0 } else { matrix.cols() };
+        if self.check(matrix).is_err() {
+            return vec![f64::NAN; columns];
+        }
+        let mut sums = vec![0.0; columns];
         self.codec.column_error2(matrix, &mut sums, dispatch);
         sums
     }
@@ -50,7 +80,7 @@ impl Format {
     /// Writes to `out` what the format makes of a matrix, row-major as the matrix.
     ///
     /// # Errors
-    /// [`ShapeError::Output`] when `out` is not as long as the matrix.
+    /// [`ShapeError::Output`] when `out` is not as long as the matrix, [`ShapeError::Blocks`] when [`Format::check`] fails.
     pub fn roundtrip(&self, matrix: &Matrix<'_>, out: &mut [f32]) -> Result<(), ShapeError> {
         self.roundtrip_with(matrix, out, Dispatch::Best)
     }
@@ -64,6 +94,7 @@ impl Format {
         if out.len() != expected {
             return Err(ShapeError::Output { expected, found: out.len() });
         }
+        self.check(matrix)?;
         self.codec.roundtrip(matrix, out, dispatch);
         Ok(())
     }
@@ -73,6 +104,11 @@ impl Format {
     pub fn bits_per_weight(&self, cols: usize, group: usize) -> f64 {
         self.codec.bits_per_weight(cols, group)
     }
+
+    /// Whether the group size is the caller's to choose; other formats have blocks of their own.
+    pub fn takes_group(&self) -> bool {
+        self.codec.takes_group()
+    }
 }
 
 /// The format called `id`.
@@ -80,19 +116,28 @@ pub fn find(id: &str) -> Option<&'static Format> {
     FORMATS.iter().copied().find(|format| format.id == id)
 }
 
-/// Declares the format files and the ordered registry at once: a new format is its file and one line here.
+/// Declares the format files and the ordered registry at once: a new format is its file and one line here. Types of GGUF
+/// are in `tomo-blocks`, one file each, and one name each here.
 macro_rules! registry {
-    ($($module:ident: $($id:literal, $title:literal, $codec:expr;)+)*) => {
+    (gguf: $($block:ident)*; $($module:ident: $($id:literal, $title:literal, $codec:expr;)+)*) => {
         $(mod $module;)*
 
         /// Every format, in the order of help, tables and documents.
-        pub static FORMATS: &[&Format] = &[$($(
-            &Format { id: $id, title: $title, source: include_str!(concat!(stringify!($module), ".rs")), codec: &$codec },
-        )+)*];
+        pub static FORMATS: &[&Format] = &[
+            $($(&Format {
+                id: $id,
+                title: $title,
+                source: include_str!(concat!(stringify!($module), ".rs")),
+                codec: &$codec,
+                stored: None,
+            },)+)*
+            $(&Format::of(&tomo_blocks::$block),)*
+        ];
     };
 }
 
 registry! {
+    gguf: Q4_1 Q5_0 Q5_1 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS F16 BF16;
     int:
         "int8", "INT8", int::Int::of_bits(8);
         "int7", "INT7", int::Int::of_bits(7);

@@ -5,6 +5,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use tomo_quant::{Dispatch, FORMATS, Matrix};
 
+use crate::fitting;
+
 fn gaussian(len: usize) -> Vec<f32> {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     (0..len).map(|_| -> f32 { StandardNormal.sample(&mut rng) }).map(|w: f32| w * 0.05).collect()
@@ -17,6 +19,7 @@ const CUTS: [(usize, usize); 7] = [(576, 128), (200, 128), (37, 128), (1, 128), 
 fn error_is_the_error_of_the_roundtrip() {
     for format in FORMATS {
         for (cols, group) in CUTS {
+            let cols = fitting(format, cols);
             let values = gaussian(5 * cols);
             let matrix = Matrix::new(&values, cols, group).unwrap();
             let mut out = vec![0.0; values.len()];
@@ -35,6 +38,7 @@ fn error_is_the_error_of_the_roundtrip() {
 fn errors_by_column_are_those_of_the_roundtrip() {
     for format in FORMATS {
         for (cols, group) in CUTS {
+            let cols = fitting(format, cols);
             let values = gaussian(5 * cols);
             let matrix = Matrix::new(&values, cols, group).unwrap();
             let mut out = vec![0.0; values.len()];
@@ -47,7 +51,7 @@ fn errors_by_column_are_those_of_the_roundtrip() {
                 assert!((sum - expected).abs() <= 1e-13 * expected, "{} {cols}/{group}: {sum} {expected}", format.id);
             }
         }
-        assert!(format.column_error2(&Matrix::new(&[], 8, 128).unwrap()).is_empty());
+        assert!(format.column_error2(&Matrix::new(&[], fitting(format, 8), 128).unwrap()).is_empty());
     }
 }
 
@@ -55,6 +59,7 @@ fn errors_by_column_are_those_of_the_roundtrip() {
 fn every_instruction_set_gives_the_same_bits() {
     for format in FORMATS {
         for (cols, group) in CUTS {
+            let cols = fitting(format, cols);
             let values = gaussian(5 * cols);
             let matrix = Matrix::new(&values, cols, group).unwrap();
             let results = Dispatch::ALL.map(|dispatch| {
@@ -74,9 +79,10 @@ fn every_instruction_set_gives_the_same_bits() {
 #[test]
 fn rows_do_not_see_each_other() {
     for format in FORMATS.iter().filter(|format| !["nvfp4", "fp8"].contains(&format.id)) {
-        let values = gaussian(3 * 75);
-        let together = crate::rounded(format, &values, 75, 50);
-        let apart: Vec<f32> = values.chunks(75).flat_map(|row| crate::rounded(format, row, 75, 50)).collect();
+        let cols = fitting(format, 75);
+        let values = gaussian(3 * cols);
+        let together = crate::rounded(format, &values, cols, 50);
+        let apart: Vec<f32> = values.chunks(cols).flat_map(|row| crate::rounded(format, row, cols, 50)).collect();
         assert_eq!(together, apart, "{}", format.id);
     }
 }

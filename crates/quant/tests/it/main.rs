@@ -7,6 +7,7 @@ mod distributions;
 mod odd_input;
 mod reference;
 mod registry;
+mod stored;
 
 use tomo_quant::{Format, Matrix};
 
@@ -15,4 +16,9 @@ fn rounded(format: &Format, values: &[f32], cols: usize, group: usize) -> Vec<f3
     let mut out = vec![f32::INFINITY; values.len()];
     format.roundtrip(&Matrix::new(values, cols, group).unwrap(), &mut out).unwrap();
     out
+}
+
+/// `cols`, or for formats that are stored in whole blocks the next number of columns that fits.
+fn fitting(format: &Format, cols: usize) -> usize {
+    cols.next_multiple_of(format.stored().map_or(1, |block| block.elements))
 }

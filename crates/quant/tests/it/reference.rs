@@ -27,7 +27,8 @@ fn every_format_rounds_as_its_reference_does() {
     let cases: Vec<&str> = tensors.names().into_iter().filter_map(|name| name.strip_prefix("in/")).collect();
     assert!(cases.len() >= 10);
     let mut wrong = Vec::new();
-    for format in FORMATS {
+    // The others go through the codecs of tomo-blocks, which are held against llama.cpp's bytes there.
+    for format in FORMATS.iter().filter(|format| format.stored().is_none()) {
         for case in &cases {
             let (weights, cols) = floats(&tensors, &format!("in/{case}"));
             let (expected, _) = floats(&tensors, &format!("{}/{case}", format.id));

@@ -38,6 +38,9 @@ fn bits_per_weight_count_scales() {
         ("nvfp4", 4.5),
         ("mxfp4", 4.25),
         ("fp8", 8.0),
+        ("q4_k", 4.5),
+        ("q6_k", 6.5625),
+        ("bf16", 16.0),
     ];
     for (id, expected) in expected {
         assert_eq!(bits(id, 1024, 128), expected, "{id}");
@@ -45,4 +48,13 @@ fn bits_per_weight_count_scales() {
     // 576 = 4 * 128 + 64: five groups; and a group wider than the row is one group.
     assert_eq!(bits("int4", 576, 128), 4.0 + 20.0 * 5.0 / 576.0);
     assert_eq!(bits("int4", 100, 128), 4.2);
+}
+
+#[test]
+fn a_group_can_be_chosen_exactly_where_it_changes_the_size() {
+    for format in FORMATS {
+        let bits = |group| format.bits_per_weight(1024, group);
+        assert_eq!(format.takes_group(), bits(32) != bits(64), "{}", format.id);
+    }
+    assert!(find("int3").unwrap().takes_group() && !find("q4_0").unwrap().takes_group());
 }

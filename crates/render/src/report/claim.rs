@@ -1,5 +1,5 @@
 use tomo_map::stats::Evidence;
-use tomo_map::{CellId, Component, RankCorrelation, RankedPlace, Status, Tendency};
+use tomo_map::{CellId, Component, Raced, RankCorrelation, RankedPlace, SelfAgreement, Status, Tendency};
 
 /// One statement of the report with the numbers it rests on. Sentences are printed from claims and from nothing else.
 #[derive(Clone, PartialEq, Debug)]
@@ -240,6 +240,10 @@ pub enum Limit {
     ShortColumns(Vec<Component>),
     /// Nothing has a score.
     Nothing,
+    /// Cells that were measured on a part of the text.
+    Raced(Raced),
+    /// How far the map agrees with itself.
+    SelfAgreement(SelfAgreement),
     /// The metric's own caveat.
     Caveat(String),
 }

@@ -26,6 +26,10 @@ pub(super) fn limits(map: &Map, column: &Column, view: &View) -> Vec<Claim> {
     limits.extend(care(column));
     limits.extend(experts(view));
     limits.extend(intervals(map, column));
+    if let Some(measurement) = &column.measurement {
+        limits.extend(measurement.raced().map(Limit::Raced));
+        limits.extend(measurement.reliability.map(Limit::SelfAgreement));
+    }
     let layers = u32::try_from(MIN_LAYERS).unwrap_or(u32::MAX);
     if view.values().next().is_none() {
         limits.push(Limit::Nothing);

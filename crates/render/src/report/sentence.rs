@@ -8,6 +8,7 @@ use super::claim::{Baseline, Claim, Contrast, Limit};
 use super::escape::prose;
 use super::limits::status_word;
 use super::words::{column, columns, count, layers, list, number, pair, sentence};
+use crate::words::capitalised;
 
 /// The sentence (or two) that states a claim.
 pub(super) fn of(claim: &Claim) -> String {
@@ -209,6 +210,8 @@ fn of_limit(limit: &Limit) -> String {
             )
         }
         Limit::Nothing => "No cell has a score, so there is nothing to say.".to_owned(),
+        Limit::Raced(raced) => capitalised(&sentence(&raced.sentence())),
+        Limit::SelfAgreement(agreement) => capitalised(&sentence(&agreement.sentence())),
         Limit::Caveat(text) => sentence(&prose(text)),
     }
 }

@@ -29,12 +29,7 @@ fn columns(top: usize) -> Vec<Column> {
 }
 
 /// Prints the table of one form.
-pub(crate) fn print(
-    found: &Agreement,
-    form: fn(&Row) -> &Form,
-    width: usize,
-    out: &mut dyn Write,
-) -> io::Result<()> {
+pub(crate) fn print(found: &Agreement, form: fn(&Row) -> &Form, width: usize, out: &mut dyn Write) -> io::Result<()> {
     let truth = &found.truth;
     let mut head = vec![format!("{} of {}: {} ({})", truth.metric, truth.model, truth.title, truth.unit)];
     if let (Some(text), Some(tokens), Some(sequences)) = (&truth.text, truth.tokens, truth.sequences) {
@@ -121,7 +116,9 @@ fn name(row: &Row) -> String {
 fn legend(found: &Agreement) -> Vec<String> {
     let marks: [(&str, fn(&Row) -> bool); 3] = [
         ("*  measured in another way or on another text", |r| r.kind == Kind::Measured),
-        ("~  takes no side: sorted by size, the sign is what was found here", |r| is_metric(r) && r.side == Side::Neutral),
+        ("~  takes no side: sorted by size, the sign is what was found here", |r| {
+            is_metric(r) && r.side == Side::Neutral
+        }),
         ("|  made for comparing within columns: see \"in columns\"", |r| is_metric(r) && r.by_column),
     ];
     let mut lines = vec![

@@ -22,7 +22,7 @@ pub(crate) struct Topic {
 
 /// Every entry of every registry.
 pub(crate) fn all() -> Vec<Topic> {
-    [metrics(), families(), outputs(), normalisations(), quantizations()].into_iter().flatten().collect()
+    [metrics(), families(), outputs(), normalisations(), quantizations(), edits()].into_iter().flatten().collect()
 }
 
 /// The metrics, and which of them have an `@null` form.
@@ -112,7 +112,20 @@ pub(crate) fn quantizations() -> Vec<Topic> {
     tomo_quant::FORMATS.iter().map(topic).collect()
 }
 
+/// What can be done to a cell.
+pub(crate) fn edits() -> Vec<Topic> {
+    let topic = |edit: &&tomo_model::change::EditKind| Topic {
+        id: edit.id.to_owned(),
+        kind: "edit",
+        group: "edits, as in --change L12.mlp.down=EDIT",
+        summary: format!("{}: {}", edit.usage, edit.summary),
+        manual: manual(edit.source),
+        details: json!({ "usage": edit.usage }),
+    };
+    tomo_model::change::EDITS.iter().map(topic).collect()
+}
+
 /// Ids like `asked`, best first.
 pub(crate) fn near(asked: &str) -> Vec<String> {
-    tomo_metrics::near_names(asked, all().into_iter().map(|topic| topic.id))
+    tomo_map::near_names(asked, all().into_iter().map(|topic| topic.id))
 }

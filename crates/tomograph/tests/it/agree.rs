@@ -31,8 +31,8 @@ fn made_up() -> Map {
         proxy: family != "causal",
         ..metric_info(id)
     };
-    let grid = tiny_map(LlamaDims { layers: 12, ..LlamaDims::default() }, &[]).grid;
-    let column = |info, values: Vec<f64>| Column { info, scores: values.into_iter().map(Score::from_value).collect() };
+    let grid = tiny_map(LlamaDims { layers: 12, ..LlamaDims::TINY }, &[]).grid;
+    let column = |info, values: Vec<f64>| Column::new(info, values.into_iter().map(Score::from_value).collect());
     let noisy = costs().iter().enumerate().map(|(at, c)| c + 0.05 * ((at * 7919) % 13) as f64).collect();
     let upside_down = costs().iter().map(|c| -c).collect();
     let columns = vec![
@@ -42,7 +42,7 @@ fn made_up() -> Map {
         column(info("a-describer", "weights", Direction::Neutral), costs()),
         column(info("constant", "weights", Direction::High), vec![1.0; 84]),
     ];
-    let mut map = Map { grid, columns, ..tiny_map(LlamaDims::default(), &[]) };
+    let mut map = Map { grid, columns, ..tiny_map(LlamaDims::TINY, &[]) };
     map.provenance.text = Some("a text\u{1b}[31m of <b>strangers</b>".into());
     (map.provenance.text_digest, map.provenance.tokens) = (Some("feed".into()), Some(600));
     map.provenance.sequences = Some(SEQUENCES as u64);
@@ -57,14 +57,20 @@ fn write(map: &Map, folder: &Path) -> PathBuf {
 }
 
 fn write_measured(map: &Map, folder: &Path) {
-    let cells: Vec<Value> = map.grid.cells.iter().enumerate().map(|(at, cell)| {
-        let value: Vec<f64> = (0..SEQUENCES).map(|s| cost(at, s)).collect();
-        json!({ "layer": cell.id.layer, "component": cell.id.component, "expert": null, "value": value })
-    }).collect();
+    let cells: Vec<Value> = map
+        .grid
+        .cells
+        .iter()
+        .enumerate()
+        .map(|(at, cell)| {
+            let value: Vec<f64> = (0..SEQUENCES).map(|s| cost(at, s)).collect();
+            json!({ "layer": cell.id.layer, "component": cell.id.component, "expert": null, "value": value })
+        })
+        .collect();
     let of = &map.provenance;
     let file = json!({
         "schema": "tomograph.measured/1", "model_digest": of.model_digest, "text_digest": of.text_digest,
-        "metrics": [{ "metric": "quant-kl-int3", "tokens": [100; SEQUENCES], "cells": cells }],
+        "metrics": [{ "metric": "quant-kl-int3", "tokens": vec![100; SEQUENCES], "cells": cells }],
     });
     std::fs::write(folder.join("measured.json"), file.to_string()).unwrap();
 }
@@ -115,7 +121,8 @@ fn files_hold_everything_and_agree_with_each_other() {
     write_measured(&map, &write(&map, folder.path()));
     let file = |name: &str| folder.path().join(name).display().to_string();
     let files = [file("a.md"), file("a.json"), file("a.csv")];
-    let outcome = agree(folder.path(), &["-o", &files[0], "-o", &files[1], "-o", &files[2], "--json"]).ended(Exit::Success);
+    let outcome =
+        agree(folder.path(), &["-o", &files[0], "-o", &files[1], "-o", &files[2], "--json"]).ended(Exit::Success);
     let read = |path: &str| std::fs::read_to_string(path).unwrap();
     let json: Value = serde_json::from_str(&read(&files[1])).unwrap();
     assert_eq!(json, outcome.json());
@@ -157,7 +164,9 @@ fn what_cannot_be_compared_says_what_to_do() {
     let mut map = made_up();
     map.provenance.model_digest = "another".into();
     write(&map, other.path());
-    let both = |more: &[&str]| agree(folder.path(), &[&[other.path().to_str().unwrap(), "--with", "quant-kl-int3"], more].concat());
+    let both = |more: &[&str]| {
+        agree(folder.path(), &[&[other.path().to_str().unwrap(), "--with", "quant-kl-int3"], more].concat())
+    };
     let err = both(&[]).ended(Exit::Failure).err;
     assert!(err.contains("another model") && err.contains("--force"), "{err}");
     assert!(both(&["--force"]).ended(Exit::Success).out.contains("is a map of another model"));

@@ -87,7 +87,14 @@ fn the_same_weights_in_two_formats_are_identical() {
         let map = map.unwrap_or_else(|e| panic!("{}: {e:#}", folder.display()));
         for column in map.columns.iter().filter(|c| c.info.id != "delta-cosine") {
             for (score, cell) in column.scores.iter().zip(&map.grid.cells) {
-                assert_eq!(score.value(), Some(0.0), "{} {} of {}: {score:?}", folder.display(), column.info.id, cell.id);
+                assert_eq!(
+                    score.value(),
+                    Some(0.0),
+                    "{} {} of {}: {score:?}",
+                    folder.display(),
+                    column.info.id,
+                    cell.id
+                );
             }
         }
         let drifts: Vec<_> = map.beside.iter().flat_map(|b| &b.rows).collect();
@@ -280,7 +287,8 @@ fn a_weight_that_is_not_finite_spoils_its_cell_only() {
 #[test]
 fn a_sweep_over_files_is_a_sweep_over_matrices() {
     let (tuned, base) = (fixtures("demo/tuned"), fixtures("demo/base"));
-    let linear = "delta-scale,delta-direction,update-density,update-density-tol,density-lower-bound,base-rms,sign-flips";
+    let linear =
+        "delta-scale,delta-direction,update-density,update-density-tol,density-lower-bound,base-rms,sign-flips";
     let alone = compared(&tuned, &base, |r| r.metrics = tomo_metrics_of(linear)).unwrap();
     let beside = compared(&tuned, &base, |r| r.metrics = tomo_metrics_of("delta")).unwrap();
     for column in &alone.columns {

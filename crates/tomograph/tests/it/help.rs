@@ -5,7 +5,9 @@ use crate::harness::run;
 #[test]
 fn help_names_every_command_and_the_exit_codes() {
     let help = run(["--help"]).ended(Exit::Success).out;
-    for word in ["map", "show", "diff", "agree", "inspect", "list", "explain", "demo", "completions", "man", "130 interrupted"] {
+    for word in
+        ["map", "show", "diff", "agree", "inspect", "list", "explain", "demo", "completions", "man", "130 interrupted"]
+    {
         assert!(help.contains(word), "{word:?} is missing from:\n{help}");
     }
 }
@@ -21,7 +23,7 @@ fn a_wrong_command_line_is_a_usage_error_on_stderr() {
 
 #[test]
 fn every_listed_id_can_be_explained() {
-    for what in ["metrics", "families", "formats", "normalisations", "quantizations"] {
+    for what in ["metrics", "families", "formats", "normalisations", "quantizations", "edits"] {
         let listed = run(["list", what, "--json"]).ended(Exit::Success).json();
         let rows = listed.as_array().expect("a list");
         assert!(!rows.is_empty(), "{what} is empty");

@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 #![allow(clippy::print_stderr, reason = "the table of deviations is for whoever runs the comparison")]
 
+mod adapters;
 mod agree;
+mod causal;
+mod changes_real;
 mod delta;
 mod demo;
 mod demo_model;
@@ -18,5 +21,6 @@ mod gradients;
 mod harness;
 mod help;
 mod map_and_show;
+mod measure;
 mod real_model;
 mod running;

@@ -8,11 +8,11 @@ use tomograph::cli::Exit;
 
 use crate::harness::run;
 
-fn parity(case: &str) -> PathBuf {
+pub(crate) fn parity(case: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/parity").join(case)
 }
 
-fn text_of(path: &Path) -> String {
+pub(crate) fn text_of(path: &Path) -> String {
     path.to_str().unwrap().to_owned()
 }
 
@@ -23,14 +23,14 @@ fn header(bytes: &[u8]) -> (Value, usize) {
 }
 
 /// Bytes of tensor `name` in a safetensors file.
-fn place(bytes: &[u8], name: &str) -> std::ops::Range<usize> {
+pub(crate) fn place(bytes: &[u8], name: &str) -> std::ops::Range<usize> {
     let (header, start) = header(bytes);
     let offset = |i: usize| usize::try_from(header[name]["data_offsets"][i].as_u64().unwrap()).unwrap();
     start + offset(0)..start + offset(1)
 }
 
 /// Writes the token ids that a case's reference was computed on.
-fn tokens(case: &str, to: &Path) -> String {
+pub(crate) fn tokens(case: &str, to: &Path) -> String {
     let bytes = fs::read(parity(case).join("forward.safetensors")).unwrap();
     let ids = |s: usize| -> Vec<i64> {
         let data = &bytes[place(&bytes, &format!("tokens.{s}"))];
@@ -42,7 +42,7 @@ fn tokens(case: &str, to: &Path) -> String {
 }
 
 /// A copy of a case that can be spoilt.
-fn copy(case: &str, to: &Path) -> PathBuf {
+pub(crate) fn copy(case: &str, to: &Path) -> PathBuf {
     let folder = to.join("model");
     fs::create_dir(&folder).unwrap();
     for name in ["config.json", "model.safetensors"] {

@@ -1,4 +1,4 @@
-use tomo_map::{Direction, MetricInfo, Score, Scope, Status};
+use tomo_map::{Direction, MetricInfo, Scope, Score, Status};
 use tomo_testkit::{Within, assert_close, metric_info};
 use tomo_verify::{Kind, Options, Side, agree};
 
@@ -65,8 +65,7 @@ fn correlations_inside_columns_and_layers_are_means() {
         (2, layer) => [21.0, 20.0, 22.0][layer as usize],
         (column, _) => 30.0 + column as f64,
     });
-    let found =
-        agree(&[source(map(&grid, vec![(causal("cost"), cost), (high("score"), score)]))], &quick()).unwrap();
+    let found = agree(&[source(map(&grid, vec![(causal("cost"), cost), (high("score"), score)]))], &quick()).unwrap();
     let form = &row(&found, "score").raw;
     // Correlations 1, -1 and, with neighbours of three swapped, 1 - 6 * 2 / (3 * 8) = 1/2.
     assert_close(form.within_columns.value().unwrap(), 0.5 / 3.0, Within::Absolute(1e-12));
@@ -105,7 +104,8 @@ fn amounts_are_compared_per_weight_and_averages_as_they_are() {
 fn only_cells_with_both_are_compared() {
     let grid = grid(12);
     let cost = noise(84, 4);
-    let mut whole = map(&grid, vec![(causal("cost"), cost.clone()), (high("partly"), cost.clone()), (high("hardly"), cost)]);
+    let mut whole =
+        map(&grid, vec![(causal("cost"), cost.clone()), (high("partly"), cost.clone()), (high("hardly"), cost)]);
     let none = |reason: &str| Score::missing(Status::NotMeasured, reason);
     whole.columns[0].scores[0] = none("ended before");
     (1..14).for_each(|at| whole.columns[1].scores[at] = none("no data"));

@@ -54,11 +54,7 @@ fn what_knows_the_place_only_knows_nothing_beyond_it() {
     let both = row(&found, "both").raw.over_control.clone();
     assert!(both.interval().unwrap().0 > 0.0, "{both:?}");
     assert!(row(&found, "depth").raw.over_control.interval().unwrap().1 < 0.0);
-    assert_close(
-        row(&found, "both").raw.rho.value().unwrap() - rho,
-        both.value().unwrap(),
-        Within::Absolute(1e-12),
-    );
+    assert_close(row(&found, "both").raw.rho.value().unwrap() - rho, both.value().unwrap(), Within::Absolute(1e-12));
 }
 
 #[test]
@@ -66,11 +62,8 @@ fn costs_that_are_the_place_are_predicted_to_the_last_rank() {
     let grid = grid(30);
     // Ranks are linear in layer and column.
     let cost = each(&grid, |c| f64::from(c.id.layer) * 7.0 + c.id.component.index() as f64);
-    let found = agree(
-        &[source(map(&grid, vec![(causal("cost"), cost), (high("score"), noise(210, 3))]))],
-        &quick(),
-    )
-    .unwrap();
+    let found =
+        agree(&[source(map(&grid, vec![(causal("cost"), cost), (high("score"), noise(210, 3))]))], &quick()).unwrap();
     let control = &row(&found, "column-and-depth").raw;
     assert_close(control.rho.value().unwrap(), 1.0, Within::Absolute(1e-9));
     assert_eq!(row(&found, "score").raw.partial.reason(), Some("nothing is left beside the control"));

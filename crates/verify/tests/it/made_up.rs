@@ -8,7 +8,7 @@ use tomo_verify::{Agreement, Options, Row, Source};
 
 /// Grid of a llama with `layers` layers: seven cells each, narrow k and v.
 pub(crate) fn grid(layers: u32) -> Grid {
-    tiny_map(LlamaDims { layers, ..LlamaDims::default() }, &[]).grid
+    tiny_map(LlamaDims { layers, ..LlamaDims::TINY }, &[]).grid
 }
 
 /// A ground truth: causal, additive, high is costly.
@@ -30,9 +30,9 @@ pub(crate) fn high(id: &str) -> MetricInfo {
 pub(crate) fn map(grid: &Grid, columns: Vec<(MetricInfo, Vec<f64>)>) -> Map {
     let columns = columns.into_iter().map(|(info, values)| {
         assert_eq!(values.len(), grid.cells.len());
-        Column { info, scores: values.into_iter().map(Score::from_value).collect() }
+        Column::new(info, values.into_iter().map(Score::from_value).collect())
     });
-    Map { columns: columns.collect(), grid: grid.clone(), ..tiny_map(LlamaDims::default(), &[]) }
+    Map { columns: columns.collect(), grid: grid.clone(), ..tiny_map(LlamaDims::TINY, &[]) }
 }
 
 pub(crate) fn source(map: Map) -> Source {

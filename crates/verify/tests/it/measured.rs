@@ -47,7 +47,7 @@ fn sequences_widen_intervals_and_give_a_ceiling() {
     // The score is the truth itself, so cells alone leave nothing open; sequences do.
     let (low, high) = row(&found, "score").raw.rho.interval().unwrap();
     assert!(high == 1.0 && low == 1.0 || low < 1.0, "{low} {high}");
-    let mut map = map(&grid, vec![(causal("cost"), means), (crate::made_up::high("score"), cost)]);
+    let mut map = map(&grid, vec![(causal("cost"), means), (crate::made_up::high("score"), cost.clone())]);
     map.provenance.text_digest = Some("feed".into());
     let width = |measured| {
         let source = Source { measured, ..source(map.clone()) };
@@ -103,7 +103,10 @@ fn a_damaged_file_is_an_error_with_its_place() {
     let grid = grid(2);
     let sound = file(&grid, 2, |_, _| Some(1.0));
     for (edit, words) in [
-        ((|f| f["schema"] = json!("tomograph.measured/9")) as fn(&mut Value), "schema: expected \"tomograph.measured/1\""),
+        (
+            (|f| f["schema"] = json!("tomograph.measured/9")) as fn(&mut Value),
+            "schema: expected \"tomograph.measured/1\"",
+        ),
         (|f| f["metrics"][0]["cells"][5]["value"] = json!([1.0]), "metrics[0].cells[5].value: expected 2 values"),
         (|f| f["metrics"][0]["cells"][5]["component"] = json!("attn.z"), "expected the fields of measured.json"),
         (|f| f["metrics"][0]["tokens"] = json!([1.0, -2.0]), "metrics[0].tokens"),

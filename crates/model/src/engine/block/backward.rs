@@ -318,7 +318,7 @@ impl Block<'_> {
         let projected = &tape.projected[..rows * width];
         if self.spec.attention.clip.is_some() {
             unclamped.copy(projected);
-            self.normalise_projected(unclamped.room(rows * width));
+            self.normalise_projected(unclamped.room(rows * width), |_| true);
         }
         for (objective, d_qkv) in d_qkv.chunks_exact_mut(rows * width).enumerate() {
             if let Some(rope) = self.spec.attention.rope {

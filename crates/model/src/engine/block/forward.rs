@@ -6,7 +6,9 @@ use super::mlp::{MlpRun, keep};
 use super::{Block, Tape, heads, mixture};
 use crate::architecture::Wiring;
 use crate::engine::buffer::Buffer;
-use crate::engine::ops::{NormWeights, add, attention, clamp, linear, normalise, normalise_heads, rotate, scale};
+use crate::engine::ops::{
+    Columns, NormWeights, add, attention, clamp, linear, normalise, normalise_heads, rotate, scale,
+};
 use crate::engine::tap::{Port, Rows, Tap};
 use crate::engine::taps::{Group, Site, Taps};
 use crate::engine::weights::{FeedForward, Joined};
@@ -47,7 +49,7 @@ impl Block<'_> {
     }
 
     /// `norm(residual)`, or the residual itself where the family has no norm there.
-    fn normed(&self, norm: Option<&NormWeights>, residual: &[f32], out: &mut Buffer) {
+    pub(super) fn normed(&self, norm: Option<&NormWeights>, residual: &[f32], out: &mut Buffer) {
         let out = out.room(residual.len());
         match norm {
             Some(norm) => normalise(residual, norm, out),
@@ -56,7 +58,14 @@ impl Block<'_> {
     }
 
     /// From what o or down put out to what is added to the residual: norm and multiplier.
-    fn finish_add(&self, tap: Tap, norm: Option<&NormWeights>, group: &Group, addend: &mut [f32], residual: &[f32]) {
+    pub(super) fn finish_add(
+        &self,
+        tap: Tap,
+        norm: Option<&NormWeights>,
+        group: &Group,
+        addend: &mut [f32],
+        residual: &[f32],
+    ) {
         if let Some(norm) = norm {
             normalise_heads(addend, self.whole_rows(), norm);
         }
@@ -75,7 +84,7 @@ impl Block<'_> {
         let qkv = tape.qkv.room(rows * width);
         joined(self.taps, self.layer, None, group, &self.weights.qkv, input, qkv);
         keep(tape.keeps, &mut tape.projected, qkv);
-        self.prepare_heads(group, qkv);
+        self.prepare_heads(group, qkv, [true; 2]);
 
         let (query, shared) = (spec.heads * spec.head_dim, spec.kv_heads * spec.head_dim);
         let context = tape.context.room(rows * query);
@@ -103,10 +112,11 @@ impl Block<'_> {
         norm.is_some() || self.spec.residual_scale != 1.0
     }
 
-    /// Norms, clamp and rotation of q and k; clamp of v.
-    fn prepare_heads(&self, group: &Group, qkv: &mut [f32]) {
-        self.normalise_projected(qkv);
+    /// Norms, clamp and rotation of q and k, of those that are `wanted`; clamp of all.
+    pub(super) fn prepare_heads(&self, group: &Group, qkv: &mut [f32], wanted: [bool; 2]) {
         let (queries, keys) = self.head_columns();
+        let wants = |columns: Columns| wanted[usize::from(columns.first != queries.first)];
+        self.normalise_projected(qkv, wants);
         let spec = &self.spec.attention;
         if let Some(limit) = spec.clip {
             clamp(qkv, limit);
@@ -116,8 +126,9 @@ impl Block<'_> {
             for span in group.spans() {
                 let Some(table) = self.rotary.get(&(rope, span.rows.len())) else { continue };
                 let part = &mut qkv[span.rows.start * stride..span.rows.end * stride];
-                rotate(part, queries, table);
-                rotate(part, keys, table);
+                for columns in [queries, keys].into_iter().filter(|columns| wants(*columns)) {
+                    rotate(part, columns, table);
+                }
             }
         }
     }

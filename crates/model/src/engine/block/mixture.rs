@@ -1,6 +1,7 @@
 //! A mixture of experts: the router, and each expert on the tokens that chose it, forward and backward.
 
 use super::backward::Gradients;
+use super::changed::Edits;
 use super::mlp::{MlpGradients, MlpPast, MlpRun, MlpTape};
 use crate::architecture::{Experts, Mlp};
 use crate::engine::buffer::Buffer;
@@ -61,7 +62,7 @@ pub(super) fn forward(
     out.fill(0.0);
     let mut used = 0;
     for (expert, weights) in weights.experts.iter().enumerate() {
-        let chosen: Vec<usize> = (0..rows).filter(|t| routing[t * spec.count + expert] != 0.0).collect();
+        let chosen = who_chose(routing, spec, expert);
         if chosen.is_empty() {
             continue;
         }
@@ -71,20 +72,93 @@ pub(super) fn forward(
         let own = &mut experts[used];
         used += usize::from(keeps);
         own.group = subgroup(group, &chosen);
-        let gathered = own.input.room(chosen.len() * hidden);
-        for (to, &t) in gathered.chunks_exact_mut(hidden).zip(&chosen) {
-            to.copy_from_slice(input.row(t));
-        }
+        let gathered = gather(&chosen, input, &mut own.input);
         let result = own.output.room(chosen.len() * hidden);
         let run = MlpRun { expert: u32::try_from(expert).ok(), ..*run };
-        run.forward(&own.group, weights, Rows::dense(gathered, hidden), result, &mut own.mlp);
-        for (from, &t) in result.chunks_exact(hidden).zip(&chosen) {
-            let weight = routing[t * spec.count + expert];
-            out[t * hidden..][..hidden].iter_mut().zip(from).for_each(|(o, y)| *o += weight * y);
-        }
+        run.forward(&own.group, weights, gathered, result, &mut own.mlp);
+        add_weighted(routing, spec, expert, (&chosen, result), out);
         (own.expert, own.chosen) = (expert, chosen);
     }
     experts.truncate(used.max(1));
+}
+
+/// [`forward`] with `edits`; `base`, where the rows are the original's, is what the original left of them: then only the changed
+/// experts run.
+pub(super) fn changed(
+    run: &MlpRun<'_>,
+    group: &Group,
+    (weights, base, edits): (&MixtureWeights, Option<&Tape>, &Edits<'_>),
+    input: Rows<'_>,
+    out: &mut [f32],
+    tape: &mut Tape,
+) {
+    let Some(spec) = &run.spec.experts else { return };
+    let (rows, hidden) = (group.rows(), input.cols());
+    let Tape { routing, experts, .. } = tape;
+    if experts.is_empty() {
+        experts.push(ExpertTape::default());
+    }
+    let (own, routing) = (&mut experts[0], routing.room(rows * spec.count));
+    match base {
+        Some(base) => routing.copy_from_slice(&base.routing[..rows * spec.count]),
+        None => route(spec, weights, input, routing),
+    }
+    out.fill(0.0);
+    let mut of_base = base.map(|base| base.experts.as_slice()).unwrap_or_default().iter();
+    for (expert, mlp) in weights.experts.iter().enumerate() {
+        let chosen = who_chose(routing, spec, expert);
+        if chosen.is_empty() {
+            continue;
+        }
+        // The original left its experts in this order, those that were chosen.
+        let past = of_base.next();
+        let add = |result: &[f32], out: &mut [f32]| add_weighted(routing, spec, expert, (&chosen, result), out);
+        match past {
+            Some(past) if !edits.touch_mlp(mlp) => add(&past.output[..chosen.len() * hidden], out),
+            _ => {
+                own.group = subgroup(group, &chosen);
+                let gathered = gather(&chosen, input, &mut own.input);
+                let result = own.output.room(chosen.len() * hidden);
+                let past = past.map(|past| &past.mlp);
+                run.changed(&own.group, mlp, past, edits, gathered, result, &mut own.mlp);
+                add(result, out);
+            }
+        }
+    }
+}
+
+/// The routing of every row: weights of the experts, 0 where not chosen.
+fn route(spec: &Experts, weights: &MixtureWeights, input: Rows<'_>, routing: &mut [f32]) {
+    linear(input, &weights.router, None, routing);
+    for row in routing.chunks_exact_mut(spec.count) {
+        softmax(row);
+        choose(row, spec);
+    }
+}
+
+/// Rows that chose an expert, ascending.
+fn who_chose(routing: &[f32], spec: &Experts, expert: usize) -> Vec<usize> {
+    let weights = routing.chunks_exact(spec.count).map(|row| row[expert]);
+    weights.enumerate().filter(|(_, weight)| *weight != 0.0).map(|(t, _)| t).collect()
+}
+
+/// The `chosen` rows of `input`, one after the other.
+fn gather<'t>(chosen: &[usize], input: Rows<'_>, into: &'t mut Buffer) -> Rows<'t> {
+    let hidden = input.cols();
+    let gathered = into.room(chosen.len() * hidden);
+    for (to, &t) in gathered.chunks_exact_mut(hidden).zip(chosen) {
+        to.copy_from_slice(input.row(t));
+    }
+    Rows::dense(gathered, hidden)
+}
+
+/// Adds what an expert makes of the `chosen` rows, by its weight.
+fn add_weighted(routing: &[f32], spec: &Experts, expert: usize, (chosen, result): (&[usize], &[f32]), out: &mut [f32]) {
+    let hidden = result.len() / chosen.len().max(1);
+    for (from, &t) in result.chunks_exact(hidden).zip(chosen) {
+        let weight = routing[t * spec.count + expert];
+        out[t * hidden..][..hidden].iter_mut().zip(from).for_each(|(o, y)| *o += weight * y);
+    }
 }
 
 /// Gradients inside a mixture, those of all K objectives one below the other.

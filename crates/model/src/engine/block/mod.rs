@@ -1,6 +1,7 @@
 //! One block on a group of sequences, forward and backward.
 
 mod backward;
+mod changed;
 mod forward;
 mod mixture;
 mod mlp;
@@ -8,6 +9,7 @@ mod mlp;
 use std::collections::HashMap;
 
 pub(crate) use backward::{BlockGradients, Gradients, hand_out_norm};
+pub(crate) use changed::{Edit, Edits};
 pub(crate) use mlp::MlpTape;
 
 use super::buffer::Buffer;
@@ -36,7 +38,7 @@ pub(crate) struct Tape {
     /// Whether the block is to run backward from here: then nothing is overwritten that the way back needs.
     keeps: bool,
     /// `[R, D]`: the residual before the block, for the way back and for those who compare.
-    before: Buffer,
+    pub(crate) before: Buffer,
     /// `[R, D]`: what attention reads.
     input: Buffer,
     /// `[R, (H + 2 K) C]`: outputs of q, k and v. Kept only.
@@ -94,8 +96,9 @@ impl Block<'_> {
         })
     }
 
-    fn normalise_projected(&self, qkv: &mut [f32]) {
-        for (columns, _, norm) in self.head_norms() {
+    /// Norms of queries and keys, of those whose columns are `wanted`.
+    fn normalise_projected(&self, qkv: &mut [f32], wanted: impl Fn(Columns) -> bool) {
+        for (columns, _, norm) in self.head_norms().filter(|(columns, ..)| wanted(*columns)) {
             normalise_heads(qkv, columns, norm);
         }
     }

@@ -5,17 +5,23 @@ use rayon::prelude::*;
 
 use super::math::{exp, normal_cdf, tanh};
 use crate::architecture::Activation;
+use crate::engine::Rows;
 
 /// Entries that one task sweeps, at least: enough to outweigh handing it out.
 const RUN: usize = 1 << 14;
 
 /// `out = act(g) * u` for rows `[u | g]` of `2 F` values; out `[T, F]`.
 pub(crate) fn gate(up_gate: &[f32], activation: Activation, width: usize, out: &mut [f32]) {
-    let rows = out.par_chunks_mut(width).zip(up_gate.par_chunks(2 * width));
-    rows.with_min_len((RUN / width.max(1)).max(1)).for_each(|(out, row)| {
-        let (up, gate) = row.split_at(width);
-        activate_run(gate, activation, out);
-        multiply(out, up);
+    let (up, gate) = (Rows::columns(up_gate, 2 * width, 0, width), Rows::columns(up_gate, 2 * width, width, width));
+    gate_rows(up, gate, activation, out);
+}
+
+/// `out = act(g) * u`; u, g and out `[T, F]`.
+pub(crate) fn gate_rows(up: Rows<'_>, gate: Rows<'_>, activation: Activation, out: &mut [f32]) {
+    let width = up.cols().max(1);
+    out.par_chunks_mut(width).enumerate().with_min_len((RUN / width).max(1)).for_each(|(t, out)| {
+        activate_run(gate.row(t), activation, out);
+        multiply(out, up.row(t));
     });
 }
 

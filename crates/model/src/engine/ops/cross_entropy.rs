@@ -48,13 +48,21 @@ impl CrossEntropy {
 
     /// Log-sum-exp of each token's logits.
     pub(crate) fn log_sums(self) -> Vec<f64> {
-        self.tokens.into_iter().map(|t| f64::from(t.max) + t.sum.ln()).collect()
+        self.sums_and_losses().into_iter().map(|(log_sum, _)| log_sum).collect()
+    }
+
+    /// Log-sum-exp of each token's logits, and its negative log likelihood in nats.
+    pub(crate) fn sums_and_losses(self) -> Vec<(f64, f64)> {
+        let both = |t: Running| {
+            let log_sum = f64::from(t.max) + t.sum.ln();
+            (log_sum, log_sum - f64::from(t.target_logit))
+        };
+        self.tokens.into_iter().map(both).collect()
     }
 
     /// Negative log likelihood of each token, in nats. NaN where a logit was, or where no tile held the target.
     pub(crate) fn finish(self) -> Vec<f64> {
-        let nll = |t: Running| f64::from(t.max) + t.sum.ln() - f64::from(t.target_logit);
-        self.tokens.into_iter().map(nll).collect()
+        self.sums_and_losses().into_iter().map(|(_, nll)| nll).collect()
     }
 }
 

@@ -49,20 +49,22 @@ pub(super) fn for_logits<S: Send>(
     // Two blocks and more per thread, so that none waits long for the last; whole groups of the kernel's rows.
     let share = tokens.div_ceil(2 * rayon::current_num_threads()).clamp(64, BLOCK).next_multiple_of(4);
     states[..tokens].par_chunks_mut(share).enumerate().with_max_len(1).for_each(|(block, states)| {
-        let x = x.slice(block * share, states.len());
-        if states.len() == 1 {
-            // A product with a vector takes another path through faer, with other roundings.
-            let twice = [x.row(0), x.row(0)].concat();
-            block_logits(Rows::dense(&twice, inputs), head, states, &see);
-        } else {
-            block_logits(x, head, states, &see);
-        }
+        block_logits(x.slice(block * share, states.len()), head, states, &see);
     });
 }
 
 /// One block, on this thread.
-fn block_logits<S>(x: Rows<'_>, head: HeadRows<'_>, states: &mut [S], see: impl Fn(&mut S, usize, &[f32])) {
-    let (tokens, inputs) = (x.len(), x.cols());
+pub(super) fn block_logits<S>(
+    x: Rows<'_>,
+    head: HeadRows<'_>,
+    states: &mut [S],
+    mut see: impl FnMut(&mut S, usize, &[f32]),
+) {
+    let inputs = x.cols();
+    // A product with a vector takes another path through faer, with other roundings.
+    let twice = if x.len() == 1 { [x.row(0), x.row(0)].concat() } else { Vec::new() };
+    let x = if x.len() == 1 { Rows::dense(&twice, inputs) } else { x };
+    let tokens = x.len();
     let x = MatRef::from_row_major_slice_with_stride(x.values(), tokens, inputs, x.stride());
     LOGITS.with_borrow_mut(|logits| {
         for (tile, weights) in head.weights.chunks(TILE * inputs).enumerate() {

@@ -25,20 +25,34 @@ const TILE_OUTPUTS: usize = 96;
 
 /// `out = x W^T + b`: x `[T, n]`, W `[m, n]` row-major, out `[T, m]`.
 pub(crate) fn linear(x: Rows<'_>, weights: &[f32], bias: Option<&[f32]>, out: &mut [f32]) {
+    let stride = if x.cols() == 0 { 0 } else { weights.len() / x.cols() };
+    linear_into(x, weights, bias, out, stride, 0);
+}
+
+/// [`linear`] into columns `first..first + m` of the rows of out, `[T, stride]`; the other columns stay what they are. Four columns
+/// and more have the bits that they have in a wider product.
+pub(crate) fn linear_into(
+    x: Rows<'_>,
+    weights: &[f32],
+    bias: Option<&[f32]>,
+    out: &mut [f32],
+    stride: usize,
+    first: usize,
+) {
     let (tokens, inputs) = (x.len(), x.cols());
     if tokens == 0 || inputs == 0 {
         return;
     }
+    let outputs = weights.len() / inputs;
     if tokens == 1 {
         // A product with a vector takes another path through faer, with other roundings.
-        let (x, mut twice) = ([x.row(0), x.row(0)].concat(), vec![0.0; 2 * out.len()]);
+        let (x, mut twice) = ([x.row(0), x.row(0)].concat(), vec![0.0; 2 * outputs]);
         linear(Rows::dense(&x, inputs), weights, bias, &mut twice);
-        out.copy_from_slice(&twice[..out.len()]);
+        out[first..first + outputs].copy_from_slice(&twice[..outputs]);
         return;
     }
-    let outputs = weights.len() / inputs;
     let w = MatRef::from_row_major_slice(weights, outputs, inputs);
-    let y = MatMut::from_row_major_slice_mut(out, tokens, outputs);
+    let y = MatMut::from_row_major_slice_mut(out, tokens, stride).subcols_mut(first, outputs);
     product(y, Accum::Replace, of_rows(x), w.transpose(), bias);
 }
 

@@ -5,6 +5,7 @@
 mod activation;
 mod attention;
 mod cross_entropy;
+mod damage;
 mod head;
 mod head_gradient;
 mod head_weights;
@@ -15,13 +16,16 @@ mod rotary;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use activation::{activate, activate_backward, gate, gate_backward};
+pub(crate) use activation::{activate, activate_backward, gate, gate_backward, gate_rows};
 pub(crate) use attention::{Heads, attention, attention_backward};
 pub(crate) use cross_entropy::CrossEntropy;
+pub(crate) use damage::{Damage, Original, OriginalTile};
 pub(crate) use head::HeadRows;
 pub(crate) use head_gradient::{HeadGradients, HeadLoss, Targets};
 pub(crate) use head_weights::{Against, head_weight_gradient};
-pub(crate) use linear::{add, clamp, clamp_backward, linear, linear_backward, scale, softcap, weight_gradient};
+pub(crate) use linear::{
+    add, clamp, clamp_backward, linear, linear_backward, linear_into, scale, softcap, weight_gradient,
+};
 pub(crate) use norm::{
     NormWeights, norm_gradient, normalise, normalise_backward, normalise_heads, normalise_heads_backward,
 };

@@ -52,6 +52,7 @@ pub(super) fn dense(layers: u32, metrics: &[(MetricInfo, ScoreOf<'_>)]) -> Map {
         .map(|(info, f)| Column {
             info: info.clone(),
             scores: ids.iter().map(|(l, c)| f(*l, *c).map_or_else(unscored, Score::from_value)).collect(),
+            measurement: None,
         })
         .collect();
     Map { provenance: provenance(), grid: Grid { layers, cells, missing: Vec::new() }, columns, ..Map::default() }
@@ -201,7 +202,7 @@ fn build(
     Map {
         provenance,
         grid: Grid { layers: layers as u32, cells, missing },
-        columns: vec![Column { info, scores }],
+        columns: vec![Column::new(info, scores)],
         ..Map::default()
     }
 }

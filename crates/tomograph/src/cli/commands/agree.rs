@@ -102,9 +102,7 @@ fn read(path: &Path) -> anyhow::Result<Source> {
     let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
     let file = folder.join("measured.json");
     let measured = match std::fs::read(&file) {
-        Ok(bytes) => {
-            Some(Measured::read(&bytes).with_context(|| format!("cannot understand {}", file.display()))?)
-        }
+        Ok(bytes) => Some(Measured::read(&bytes).with_context(|| format!("cannot understand {}", file.display()))?),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
     };
@@ -114,7 +112,7 @@ fn read(path: &Path) -> anyhow::Result<Source> {
 /// Near names where the one asked for is not there.
 fn with_hint(error: VerifyError) -> anyhow::Error {
     let VerifyError::NoSuchMetric { asked, known } = &error else { return error.into() };
-    let near = tomo_metrics::near_names(asked, known.iter().cloned());
+    let near = tomo_map::near_names(asked, known.iter().cloned());
     if near.is_empty() {
         return error.into();
     }

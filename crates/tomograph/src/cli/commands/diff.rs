@@ -2,7 +2,6 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
-use anyhow::Context as _;
 use serde_json::{Value, json};
 use tomo_map::{Comparison, Map, Mover, RankCorrelation, Sides, significant, significant_apart};
 use tomo_render::escape::plain;

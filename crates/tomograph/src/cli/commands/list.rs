@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{Context, Exit};
 use crate::cli::topics::{self, Topic};
 
-/// List what there is: metrics, families of models, output formats, normalisations, number formats
+/// List what there is: metrics, families of models, output formats, normalisations, number formats, edits
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Which list
@@ -30,6 +30,8 @@ enum What {
     Normalisations,
     /// Number formats whose error is simulated
     Quantizations,
+    /// What can be done to a cell
+    Edits,
 }
 
 impl Args {
@@ -40,6 +42,7 @@ impl Args {
             What::Formats => topics::outputs(),
             What::Normalisations => topics::normalisations(),
             What::Quantizations => topics::quantizations(),
+            What::Edits => topics::edits(),
         };
         let out = &mut context.streams.out;
         if self.json {

@@ -7,9 +7,11 @@ mod diff;
 mod explain;
 mod imatrix;
 mod inspect;
+mod inspect_adapter;
 mod list;
 mod man;
 mod map;
+mod measure;
 mod model_args;
 mod perplexity;
 mod run_args;
@@ -24,6 +26,7 @@ use super::{Context, Exit};
 pub(super) enum Command {
     Map(map::Args),
     Perplexity(perplexity::Args),
+    Measure(measure::Args),
     Imatrix(imatrix::Args),
     Show(show::Args),
     Diff(diff::Args),
@@ -41,6 +44,7 @@ impl Command {
         match self {
             Self::Map(args) => args.run(context),
             Self::Perplexity(args) => args.run(context),
+            Self::Measure(args) => args.run(context),
             Self::Imatrix(args) => args.run(context),
             Self::Show(args) => args.run(context),
             Self::Diff(args) => args.run(context),

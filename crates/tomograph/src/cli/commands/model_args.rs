@@ -13,8 +13,8 @@ use crate::scan::{self, Request};
 /// How a command is told which model to read and how.
 #[derive(clap::Args)]
 pub(crate) struct ModelArgs {
-    /// A folder with config.json and safetensors, a .safetensors or .gguf file, or a hub name:
-    /// org/name, org/name@revision, org/name:Q4_K_M, org/name/file.gguf
+    /// A folder with config.json and safetensors, a .safetensors or .gguf file, a PEFT adapter's folder (map, inspect), or
+    /// a hub name: org/name, org/name@revision, org/name:Q4_K_M, org/name/file.gguf
     #[arg(value_name = "MODEL")]
     model: String,
 
@@ -44,7 +44,7 @@ impl ModelArgs {
     /// The scan of `metrics` that was asked for. Names are checked before anything is read or fetched.
     pub(super) fn request(&self, metrics: &str, context: &mut Context<'_>) -> anyhow::Result<Request> {
         let mut request = Request::new("").metrics(metrics)?;
-        request.path = path_of(&self.model, context)?;
+        request.path = locate(&self.model, context)?;
         request.name.clone_from(&self.model);
         request.cells.clone_from(&self.cells);
         request.options.group = usize::try_from(self.group)?;
@@ -56,8 +56,8 @@ impl ModelArgs {
     }
 }
 
-/// Where the model called `name` is on disk; a hub name is fetched into the hub's own cache.
-pub(super) fn path_of(name: &str, context: &mut Context<'_>) -> anyhow::Result<PathBuf> {
+/// Where the model that is called `name` is on disk; a hub name is fetched into the hub's own cache.
+pub(super) fn locate(name: &str, context: &mut Context<'_>) -> anyhow::Result<PathBuf> {
     // `models/llama.gguf` beside a folder `models` is a path with a typing error, not a repository.
     let parent_exists = Path::new(name).parent().is_some_and(|p| !p.as_os_str().is_empty() && p.exists());
     if parent_exists || !hub::is_repo_id(name) {

@@ -1,6 +1,6 @@
 use super::{bits, distance, noise, on_threads, plain};
 use crate::engine::Rows;
-use crate::engine::ops::{add, clamp, linear, linear_backward, scale, softcap, weight_gradient};
+use crate::engine::ops::{add, clamp, linear, linear_backward, linear_into, scale, softcap, weight_gradient};
 
 /// Rows, inputs, outputs: one row and two, more than a tile, no multiple of any tile or register.
 const SHAPES: [(usize, usize, usize); 9] = [
@@ -41,6 +41,27 @@ fn rows_inside_wider_rows_are_taken_where_they_are() {
     linear(Rows::dense(&x.iter().collect::<Vec<_>>().concat(), inputs), &w, None, &mut dense);
     assert!(bits(&strided) == bits(&dense));
     assert!(distance(&strided, &plain::linear(x, &w, None)) < 2e-6);
+}
+
+/// Cells that read the same rows, each by itself into its own columns, have the bits of all at once.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn columns_of_a_product_have_the_same_bits_by_themselves() {
+    for (tokens, inputs, outputs) in SHAPES.into_iter().chain([(2, 576, 20), (4, 576, 40), (7, 8, 12)]) {
+        let (x, w, bias) = (noise(1, tokens * inputs, 1.0), noise(2, outputs * inputs, 1.0), noise(3, outputs, 1.0));
+        let x = Rows::dense(&x, inputs);
+        let mut whole = vec![f32::NAN; tokens * outputs];
+        linear(x, &w, Some(&bias), &mut whole);
+        // No cell is narrower than this.
+        for split in 4..outputs.saturating_sub(3) {
+            let mut parts = vec![f32::NAN; tokens * outputs];
+            for part in [0..split, split..outputs] {
+                let own = &w[part.start * inputs..part.end * inputs];
+                linear_into(x, own, Some(&bias[part.clone()]), &mut parts, outputs, part.start);
+            }
+            assert!(bits(&parts) == bits(&whole), "{tokens} x {inputs} -> {outputs}, split at {split}");
+        }
+    }
 }
 
 /// `[rows, cols]` on its side.

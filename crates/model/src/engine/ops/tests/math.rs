@@ -1,5 +1,5 @@
 use super::plain;
-use crate::engine::ops::math::{exp, largest, normal_cdf, tanh};
+use crate::engine::ops::math::{exp, exp_f64, largest, normal_cdf, tanh};
 
 /// How many f32 lie between, for normal results.
 fn ulps(found: f32, expected: f64) -> f64 {
@@ -38,6 +38,19 @@ fn the_exponential_at_its_ends() {
     assert_eq!([exp(0.0), exp(-0.0), exp(f32::NEG_INFINITY), exp(-200.0), exp(-1e30)], [1.0, 1.0, 0.0, 0.0, 0.0]);
     assert_eq!([exp(89.0), exp(1e30), exp(f32::INFINITY)], [f32::INFINITY; 3]);
     assert!(exp(f32::NAN).is_nan() && exp(-f32::NAN).is_nan());
+}
+
+#[test]
+fn the_exponential_in_f64_is_good_to_twelve_digits_and_exact_at_zero() {
+    for at in 0..2_000_000 {
+        let x = (f64::from(at) - 1e6) * 7.07e-4;
+        let (found, expected) = (exp_f64(x), x.exp());
+        assert!((found / expected - 1.0).abs() < 4e-13, "{x}: {found} instead of {expected}");
+    }
+    assert_eq!([exp_f64(0.0), exp_f64(-0.0)], [1.0, 1.0]);
+    assert_eq!([exp_f64(709.1), exp_f64(f64::INFINITY)], [f64::INFINITY; 2]);
+    assert!([-708.1, -1e300, f64::NEG_INFINITY].iter().all(|x| (0.0..1e-300).contains(&exp_f64(*x))));
+    assert!(exp_f64(f64::NAN).is_nan());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod attention;
 mod bench;
 mod cross_entropy;
+mod damage;
 mod differences;
 mod gradients;
 mod head_gradient;
