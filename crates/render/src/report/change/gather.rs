@@ -5,7 +5,7 @@ use super::rank::random_effective_rank;
 use super::{Change, DENSITIES, FAMILY, SIZE, findings, measured};
 use crate::report::claim::Claim;
 
-/// Share of its change from which rescaling is told of a column.
+/// Share of a column's change from which rescaling is told of it, and of a density's ranks from which 1 / rms is blamed.
 const MOSTLY: f64 = 0.5;
 /// Share of the full rank up to which a numerical rank is low.
 const QUARTER: f64 = 0.25;
@@ -167,7 +167,13 @@ fn size(map: &Map) -> Vec<Change> {
         }
     }
     let bf16 = map.grid.cells.iter().filter(|c| c.dtype == "BF16").count();
-    if !told.is_empty() && 2 * bf16 > map.grid.cells.len() {
+    let follows = |change: &Change| match change {
+        Change::Size { order, .. } => {
+            order.rho.powi(2) >= MOSTLY && order.rho > 0.0 && order.interval.is_some_and(|(low, _)| low > 0.0)
+        }
+        _ => false,
+    };
+    if told.iter().any(follows) && 2 * bf16 > map.grid.cells.len() {
         told.push(Change::Absorbs);
     }
     told
