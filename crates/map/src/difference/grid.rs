@@ -50,18 +50,16 @@ fn merged(a: &Cell, b: &Cell) -> Cell {
     Cell { dtype, ..b.clone() }
 }
 
-/// Columns that one of the maps has no cell of.
+/// Columns that a family has not, or that only one of the maps has.
 fn missing(a: &Grid, b: &Grid, cells: &[Cell]) -> Vec<MissingColumn> {
-    let gone = |c: &Component| !cells.iter().any(|cell| cell.id.component == *c);
+    let has = |cells: &[Cell], c: Component| cells.iter().any(|cell| cell.id.component == c);
     let reason = |c: Component| {
-        let known = a.missing.iter().chain(&b.missing).find(|m| m.component == c);
-        known.map_or_else(|| "only one of the maps has it".to_owned(), |m| m.reason.clone())
+        let known = a.missing.iter().chain(&b.missing).find(|m| m.component == c).map(|m| m.reason.clone());
+        let one = has(&a.cells, c) != has(&b.cells, c);
+        known.or_else(|| one.then(|| "only one of the maps has it".to_owned()))
     };
-    Component::ALL
-        .into_iter()
-        .filter(gone)
-        .map(|component| MissingColumn { component, reason: reason(component) })
-        .collect()
+    let gone = Component::ALL.into_iter().filter(|c| !has(cells, *c));
+    gone.filter_map(|component| Some(MissingColumn { component, reason: reason(component)? })).collect()
 }
 
 /// Whether the grids agree cell by cell; the first disagreement if not.

@@ -201,14 +201,22 @@ fn over_cells(pairs: &[Pair<'_>], seed: u64) -> Option<RankCorrelation> {
 
 impl RankCorrelation {
     /// Of two lists of scores, cell by cell; `None` for fewer than two cells, or where either is constant. The interval comes
-    /// from 2,000 resamples of the cells, and from fewer of very many cells, whose interval is narrow.
+    /// from 2,000 resamples of the cells, from fewer of very many, and there is none beyond 80,000.
     pub fn of(a: &[f64], b: &[f64], seed: u64) -> Option<Self> {
         /// Cells drawn in all resamples together.
         const DRAWN: usize = 8_000_000;
+        /// Fewest resamples that make an interval.
+        const FEWEST: usize = 100;
         let (rho, cells) = (spearman(a, b)?, a.len());
-        let samples = CellSamples::new(cells, (DRAWN / cells).clamp(100, 2000), seed);
+        let resamples = (DRAWN / cells).min(2000);
+        if resamples < FEWEST {
+            return Some(Self { rho, interval: None, cells });
+        }
+        let samples = CellSamples::new(cells, resamples, seed);
         let (x, y) = (samples.of_values(a).ranked(), samples.of_values(b).ranked());
         let interval = samples.correlation_interval(rho, |at| pearson(x.at(at), y.at(at)));
+        // An interval that leaves the point out comes of a handful of cells, and says nothing.
+        let interval = interval.filter(|(low, high)| (*low..=*high).contains(&rho));
         Some(Self { rho, interval, cells })
     }
 }

@@ -109,7 +109,7 @@ pub(super) fn missing_columns(map: &Map) -> String {
 pub(super) const READING: &str = "\
 ## How to read the statements
 
-Every statement is computed from the scores in `map.json`, and numbers are rounded to three significant digits or more.
+Every statement is computed from the scores of the map, and numbers are rounded to three significant digits or more.
 
 - A step is the best fit of two means to a column; a steady trend is the best straight line. Whichever describes the
   column better for its number of parameters (Bayesian information criterion) is tested: p is the share of 2,000 orders

@@ -2,10 +2,10 @@ use tomo_map::stats::median;
 use tomo_map::{Cell, Column, Component, Map, RankCorrelation, Score};
 
 use super::rank::random_effective_rank;
-use super::{Change, DENSITIES, FAMILY, SIZE, findings};
+use super::{Change, DENSITIES, FAMILY, SIZE, findings, measured};
 use crate::report::claim::Claim;
 
-/// Share of its change from which rescaling is told of a column.
+/// Share of a column's change from which rescaling is told of it, and of a density's ranks from which 1 / rms is blamed.
 const MOSTLY: f64 = 0.5;
 /// Share of the full rank up to which a numerical rank is low.
 const QUARTER: f64 = 0.25;
@@ -105,10 +105,11 @@ fn scaled(map: &Map) -> Option<Change> {
 
 /// The column with the highest median of a metric, if there is one alone.
 fn highest_column(map: &Map, id: &str) -> Option<Component> {
-    findings(map, id)?.across.into_iter().find_map(|claim| match claim {
-        Claim::Medians { highest, .. } => Some(highest.0),
-        _ => None,
-    })
+    let mut medians: Vec<(f64, Component)> =
+        measured(map, map.column(id)?)?.profiles().iter().map(|p| (p.median, p.component)).collect();
+    medians.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let (highest, second) = (medians.first()?, medians.get(1)?);
+    (highest.0 > second.0).then_some(highest.1)
 }
 
 fn misleads(map: &Map) -> Option<Change> {
@@ -166,7 +167,13 @@ fn size(map: &Map) -> Vec<Change> {
         }
     }
     let bf16 = map.grid.cells.iter().filter(|c| c.dtype == "BF16").count();
-    if !told.is_empty() && 2 * bf16 > map.grid.cells.len() {
+    let follows = |change: &Change| match change {
+        Change::Size { order, .. } => {
+            order.rho.powi(2) >= MOSTLY && order.rho > 0.0 && order.interval.is_some_and(|(low, _)| low > 0.0)
+        }
+        _ => false,
+    };
+    if told.iter().any(follows) && 2 * bf16 > map.grid.cells.len() {
         told.push(Change::Absorbs);
     }
     told

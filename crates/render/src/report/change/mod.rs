@@ -14,7 +14,7 @@ use tomo_map::{Component, Map, RankCorrelation};
 
 use super::claim::Claim;
 use super::words::{column, number};
-use super::{escape, findings};
+use super::{escape, findings, measured};
 
 pub(super) use gather::claims;
 
@@ -125,8 +125,7 @@ pub(super) fn section(map: &Map, claims: &[Change]) -> String {
 
 /// Densities beside the size of the base's weights, by column; empty without both, or where nothing changed.
 fn beside_size(map: &Map) -> String {
-    let views: Vec<_> =
-        [SIZE].iter().chain(&DENSITIES).filter_map(|id| super::measured(map, map.column(id)?)).collect();
+    let views: Vec<_> = [SIZE].iter().chain(&DENSITIES).filter_map(|id| measured(map, map.column(id)?)).collect();
     let changed = views.iter().skip(1).any(|v| v.values().any(|(_, _, value)| value != 0.0));
     if views.len() < 2 || views[0].info.id != SIZE || !changed {
         return String::new();

@@ -34,9 +34,9 @@ pub(super) fn of(claim: &Change) -> String {
                 "is neither uniform nor concentrated"
             };
             format!(
-                "The change {word}: over {} it is as uneven as one spread evenly over {} % of their weights.",
-                count(*cells, "cell", "cells"),
-                percent(*even_over)
+                "The change {word}: a change of {} % of the weights, even over them, would be as uneven ({}).",
+                percent(*even_over),
+                count(*cells, "cell", "cells")
             )
         }
         Change::Most { cells, change, weights } => format!(

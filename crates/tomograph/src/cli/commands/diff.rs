@@ -84,7 +84,8 @@ impl Args {
             NoSharedCell => "; are they maps of models of one kind?",
             _ => "",
         };
-        let hinted = anyhow::anyhow!("{error}{hint}");
+        // Names of metrics come from the files.
+        let hinted = anyhow::anyhow!("{}", plain(&format!("{error}{hint}"), 2000));
         hinted.context(format!("cannot compare {} with {}", self.first.display(), self.second.display()))
     }
 
@@ -104,28 +105,33 @@ impl Args {
 
 /// What is taken from what, and in what the two are not alike.
 fn head(map: &Map, sides: &Sides, width: usize, out: &mut dyn Write) -> io::Result<()> {
-    let wrapped = |text: &str, out: &mut dyn Write| -> io::Result<()> {
-        textwrap::wrap(text, textwrap::Options::new(width).subsequent_indent("  "))
-            .iter()
-            .try_for_each(|line| writeln!(out, "{line}"))
-    };
-    wrapped(&plain(&map.provenance.model, 200), out)?;
+    wrapped(&plain(&map.provenance.model, 200), width, out)?;
     let unlike = sides.unlike();
     if unlike.is_empty() {
-        wrapped("both maps are of the same model, text, options and version", out)?;
+        wrapped("both maps are of the same model, text, options and version", width, out)?;
     }
     let named = unlike.iter().map(|u| u.what.chars().count()).max().unwrap_or(0);
     for row in &unlike {
         let shown = |text: &str| if text.is_empty() { "none".to_owned() } else { plain(text, 120) };
-        wrapped(&format!("  {:named$}  {} -> {}", row.what, shown(&row.first), shown(&row.second)), out)?;
+        wrapped(&format!("  {:named$}  {} -> {}", row.what, shown(&row.first), shown(&row.second)), width, out)?;
     }
     if !sides.same_model() && !sides.same_text() {
-        wrapped("model and text both differ: what metrics of the text say cannot be put down to either alone", out)?;
+        wrapped(
+            "model and text both differ: what metrics of the text say cannot be put down to either alone",
+            width,
+            out,
+        )?;
     }
     for text in sides.left_out.iter().take(10) {
-        wrapped(&format!("not compared, or only in part: {}", plain(text, 200)), out)?;
+        wrapped(&format!("not compared, or only in part: {}", plain(text, 200)), width, out)?;
     }
     writeln!(out)
+}
+
+/// Lines no wider than `width`, those after the first indented.
+fn wrapped(text: &str, width: usize, out: &mut dyn Write) -> io::Result<()> {
+    let options = textwrap::Options::new(width).subsequent_indent("  ");
+    textwrap::wrap(text, options).iter().try_for_each(|line| writeln!(out, "{line}"))
 }
 
 /// A line per metric.
@@ -157,7 +163,8 @@ fn movers(of: &Comparison, top: usize, width: usize, out: &mut dyn Write) -> io:
     }
     let where_ranked =
         if of.movers.by_column { ", for the size of their column's scores; ranks within the column" } else { "" };
-    writeln!(out, "\ncells that moved most{where_ranked}:")?;
+    writeln!(out)?;
+    wrapped(&format!("cells that moved most{where_ranked}:"), width, out)?;
     let mut table = Table::new(&["cell", "difference", "first", "second", "rank", "95 % interval of the difference"]);
     for mover in of.movers.cells.iter().take(top) {
         let apart = significant_apart(&[mover.first.value, mover.second.value], 3);
