@@ -189,6 +189,12 @@ fn the_tolerance_is_that_of_bf16() {
     let mut change = Change::new(Weights::from_fn(1, 5, |_, _| 0.0), |_, _, w| w);
     change.tuned.values = steps.map(f32::from_bits).to_vec();
     assert_eq!(change.value("update-density-tol"), 2.0 / 5.0);
+    // Differences of two bf16 that are none themselves: 0x3728 as a float plus 2^-25 is half way and rounds to the even 0x3728;
+    // plus 2^-25 (1 + 1/128) it is beyond and rounds to 0x3729.
+    let half = 1.0 / f64::from(1 << 25);
+    let step = f64::from(f32::from_bits(0x3728_0000));
+    let between = Weights::from_fn(1, 2, |_, j| if j == 0 { -half } else { -half * (1.0 + 1.0 / 128.0) });
+    assert_eq!(Change::new(between, |_, _, _| step).value("update-density-tol"), 1.0 / 2.0);
 }
 
 /// The change acts within the first two directions only: on them it is all there, away from them nothing.
