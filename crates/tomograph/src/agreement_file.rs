@@ -262,5 +262,5 @@ important. In brackets 95 % intervals over resampled cells, and over resampled s
 - **given place**: rho given the control `column-and-depth`: what the score knows beyond where the cell is. **over place**: rho \
 minus that of this control; a metric that is not above 0 here says less than the place.\n\
 - Controls know nothing of the weights: random orders (mean of five), the number of weights, the layer, the column's mean rank of cost, and \
-`column-and-depth`, column means and a cubic in depth fitted to the ranks of the costs of every other layer and read off between.\n\
+`column-and-depth`, column means and a cubic in depth fitted to the ranks of these very costs, which makes it a strong one.\n\
 - Metrics that take no side are sorted by the size of rho; its sign is what was found here.\n";

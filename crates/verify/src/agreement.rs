@@ -13,6 +13,10 @@ use crate::{Form, Kind, Measured, Row, Side, VerifyError, controls};
 const CAUSAL: &str = "causal";
 /// Fewest cells that are ranked: a tenth of them has to be one.
 const FEWEST_CELLS: usize = 10;
+/// Most numbers in the samples of one column: a mixture has tens of thousands of cells, and several columns are held at once.
+const MOST_SAMPLED: usize = 4_000_000;
+/// Resamples that are drawn however many cells there are.
+const FEWEST_RESAMPLES: usize = 100;
 /// Relative differences between a score and the mean of its sequences that are the arithmetic's.
 const ROUNDING: f64 = 1e-9;
 
@@ -41,7 +45,7 @@ pub struct Options {
     pub with: Option<String>,
     /// Compare maps of different models.
     pub force: bool,
-    /// Resamples behind intervals.
+    /// Resamples behind intervals; fewer are drawn where there are more than two thousand cells.
     pub resamples: usize,
     /// Random halves behind the reliability.
     pub splits: usize,
@@ -140,6 +144,8 @@ pub struct LeftOut {
 pub fn agree(maps: &[Source], options: &Options) -> Result<Agreement, VerifyError> {
     let first = maps.first().ok_or(VerifyError::NoMap)?;
     let mut notes = Vec::new();
+    let affordable = (MOST_SAMPLED / first.map.grid.cells.len().max(1)).max(FEWEST_RESAMPLES);
+    let options = &Options { resamples: options.resamples.min(affordable), ..options.clone() };
     for other in &maps[1..] {
         same_grid(first, other)?;
         notes.extend(same_model(first, other, options.force)?);

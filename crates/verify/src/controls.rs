@@ -31,13 +31,9 @@ pub(crate) fn rows(raw: &Ground, per_parameter: Option<&Ground>, numel: &[f64], 
             Side::High,
             raw,
         ),
-        each(&|ground| match ground.control() {
-            Ok(values) => ground.form(values),
-            Err(reason) => Form::undefined(reason),
-        })
-        .row(
+        each(&|ground| ground.form(ground.control())).row(
             "column-and-depth",
-            "Column mean and cubic in depth of the costs' ranks, fitted on the other half of the layers",
+            "Column mean and cubic in depth, fitted to the ranks of these costs",
             Side::High,
             raw,
         ),

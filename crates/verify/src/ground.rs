@@ -18,7 +18,7 @@ pub(crate) struct Ground {
     samples: CellSamples,
     /// Ranks of the truth in every sample.
     ranks: Sampled,
-    control: Result<Control, String>,
+    control: Control,
     top: usize,
 }
 
@@ -53,12 +53,14 @@ impl Ground {
             None => samples.of_values(&truth),
         }
         .ranked();
-        let control = column_and_depth(&positions, &truth).map(|values| {
-            let control = samples.of_values(&values).ranked();
-            let rho = spearman(&values, &truth);
-            let rho_of_samples = correlations(&samples, &control, &ranks);
-            Control { values, ranks: control, rho, rho_of_samples }
-        });
+        let values = column_and_depth(&positions, &truth);
+        let of_control = samples.of_values(&values).ranked();
+        let control = Control {
+            rho: spearman(&values, &truth),
+            rho_of_samples: correlations(&samples, &of_control, &ranks),
+            values,
+            ranks: of_control,
+        };
         let top = top_count(truth.len(), options.top_share);
         Self { positions, truth, samples, ranks, control, top }
     }
@@ -73,9 +75,9 @@ impl Ground {
         &self.positions
     }
 
-    /// What column and depth alone predict, or why they predict nothing.
-    pub(crate) fn control(&self) -> Result<&[f64], &str> {
-        self.control.as_ref().map(|c| c.values.as_slice()).map_err(String::as_str)
+    /// What column and depth alone predict.
+    pub(crate) fn control(&self) -> &[f64] {
+        &self.control.values
     }
 
     /// Everything that is said of a column; `scores` are turned so that high means costly.
@@ -117,10 +119,7 @@ impl Ground {
     }
 
     fn partial(&self, beside: &Beside<'_>) -> Score {
-        let control = match &self.control {
-            Ok(control) => control,
-            Err(reason) => return Score::missing(Status::Undefined, reason.clone()),
-        };
+        let control = &self.control;
         let Some(r) = partial_spearman(beside.scores, &self.truth, &control.values) else {
             return Score::missing(Status::Undefined, "nothing is left beside the control");
         };
@@ -132,10 +131,7 @@ impl Ground {
     }
 
     fn over_control(&self, beside: &Beside<'_>, rho: f64) -> Score {
-        let control = match &self.control {
-            Ok(control) => control,
-            Err(reason) => return Score::missing(Status::Undefined, reason.clone()),
-        };
+        let control = &self.control;
         let Some(of_control) = control.rho else {
             return Score::missing(Status::Undefined, "the control has no order");
         };

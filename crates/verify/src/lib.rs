@@ -9,7 +9,7 @@
 //! use tomo_testkit::{LlamaDims, metric_info, tiny_map};
 //! use tomo_verify::{Options, Source, agree};
 //!
-//! let dims = LlamaDims { layers: 4, ..LlamaDims::default() };
+//! let dims = LlamaDims { layers: 4, ..LlamaDims::TINY };
 //! let causal = tomo_map::MetricInfo { family: "causal".into(), direction: Direction::High, ..metric_info("quant-kl-int3") };
 //! let proxy = tomo_map::MetricInfo { direction: Direction::Low, ..metric_info("a-proxy") };
 //! let map = tiny_map(dims, &[

@@ -1,6 +1,6 @@
 //! What the place of a cell alone would predict: its column, and its depth.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tomo_map::stats::{mean, ranks};
 
@@ -18,42 +18,27 @@ pub(crate) struct Position {
 
 /// Every cell's mean rank of `truth` over its column.
 pub(crate) fn column_means(positions: &[Position], truth: &[f64]) -> Vec<f64> {
-    let ranks = ranks(truth);
-    let fit = Curve::fit(positions, &ranks, &(0..positions.len()).collect::<Vec<_>>(), 0);
-    positions.iter().map(|p| fit.at(*p)).collect()
+    predicted(positions, truth, 0)
 }
 
-/// Column mean plus a cubic in depth, which all columns share, of the ranks of `truth`. It is fitted on every other layer and read
-/// off at the ones between, so that no cell's own value is in its prediction.
+/// Column mean plus a cubic in depth, which all columns share, of the ranks of `truth`.
 ///
-/// Ranks, because costs span decades: a fit to the costs themselves would follow the few largest and be an easy control.
-pub(crate) fn column_and_depth(positions: &[Position], truth: &[f64]) -> Result<Vec<f64>, String> {
-    let mut layers: Vec<u32> = positions.iter().map(|p| p.layer).collect();
-    layers.sort_unstable();
-    layers.dedup();
-    if layers.len() < 2 {
-        return Err("with one layer there is no other half to fit on".to_owned());
-    }
-    let ranks = ranks(truth);
-    let is_even = |p: &Position| layers.binary_search(&p.layer).is_ok_and(|at| at % 2 == 0);
-    let mut predicted = vec![0.0; positions.len()];
-    for even in [true, false] {
-        let (target, other): (Vec<usize>, Vec<usize>) =
-            (0..positions.len()).partition(|at| is_even(&positions[*at]) == even);
-        let curve = Curve::fit(positions, &ranks, &other, DEGREE);
-        for at in target {
-            predicted[at] = curve.at(positions[at]);
-        }
-    }
-    Ok(predicted)
+/// Ranks, because costs span decades: a fit to the costs themselves would follow the few largest and be an easy control. Fitted to
+/// all cells: a curve that was fitted to half of them and read off at the others knows less of the place than there is to know,
+/// and what is left of the place would count as a metric's own.
+pub(crate) fn column_and_depth(positions: &[Position], truth: &[f64]) -> Vec<f64> {
+    predicted(positions, truth, DEGREE)
+}
+
+fn predicted(positions: &[Position], truth: &[f64], degree: usize) -> Vec<f64> {
+    let curve = Curve::fit(positions, &ranks(truth), degree);
+    positions.iter().map(|p| curve.at(*p)).collect()
 }
 
 /// A level for each column and a polynomial in depth that all share, by least squares.
 struct Curve {
     /// Mean value and mean powers of the depth, by column.
     levels: BTreeMap<usize, (f64, [f64; DEGREE])>,
-    /// The same over all cells, for a column that none of the fitted cells is in.
-    everywhere: (f64, [f64; DEGREE]),
     slopes: [f64; DEGREE],
     depth: Depth,
 }
@@ -74,39 +59,37 @@ impl Depth {
 }
 
 impl Curve {
-    fn fit(positions: &[Position], values: &[f64], cells: &[usize], degree: usize) -> Self {
-        let layers = || positions.iter().map(|p| f64::from(p.layer));
-        let (low, high) = (layers().fold(f64::INFINITY, f64::min), layers().fold(0.0, f64::max));
+    fn fit(positions: &[Position], values: &[f64], degree: usize) -> Self {
+        let layers: BTreeSet<u32> = positions.iter().map(|p| p.layer).collect();
+        let low = f64::from(layers.first().copied().unwrap_or(0));
+        let high = f64::from(layers.last().copied().unwrap_or(0));
         let depth = Depth { middle: (low + high) / 2.0, half: ((high - low) / 2.0).max(0.5) };
         let mut by_column: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        cells.iter().for_each(|at| by_column.entry(positions[*at].column).or_default().push(*at));
+        (0..positions.len()).for_each(|at| by_column.entry(positions[at].column).or_default().push(at));
         let level = |of: &[usize]| {
-            let column = |k: usize| of.iter().map(|at| depth.powers(positions[*at].layer)[k]).collect::<Vec<_>>();
-            let value = mean(&of.iter().map(|at| values[*at]).collect::<Vec<_>>());
-            (value, std::array::from_fn(|k| mean(&column(k))))
+            let powers = |k: usize| of.iter().map(|at| depth.powers(positions[*at].layer)[k]).collect::<Vec<f64>>();
+            let value = mean(&of.iter().map(|at| values[*at]).collect::<Vec<f64>>());
+            (value, std::array::from_fn(|k| mean(&powers(k))))
         };
-        let levels: BTreeMap<_, _> = by_column.iter().map(|(column, of)| (*column, level(of))).collect();
-        let everywhere = level(cells);
-        let mut distinct: Vec<u32> = cells.iter().map(|at| positions[*at].layer).collect();
-        distinct.sort_unstable();
-        distinct.dedup();
-        let mut curve = Self { levels, everywhere, slopes: [0.0; DEGREE], depth };
+        let levels = by_column.iter().map(|(column, of)| (*column, level(of))).collect();
+        let mut curve = Self { levels, slopes: [0.0; DEGREE], depth };
         // Within columns, levels are gone: what is left is a fit through the origin.
-        let rows: Vec<([f64; DEGREE], f64)> = cells
+        let rows: Vec<([f64; DEGREE], f64)> = positions
             .iter()
-            .map(|at| {
-                let (value, powers) = curve.level(positions[*at].column);
-                let own = depth.powers(positions[*at].layer);
-                (std::array::from_fn(|k| own[k] - powers[k]), values[*at] - value)
+            .zip(values)
+            .map(|(position, value)| {
+                let (level, own) = (curve.level(position.column), depth.powers(position.layer));
+                (std::array::from_fn(|k| own[k] - level.1[k]), value - level.0)
             })
             .collect();
-        let most = degree.min(distinct.len().saturating_sub(1));
+        let most = degree.min(layers.len().saturating_sub(1));
         curve.slopes = (1..=most).rev().find_map(|degree| least_squares(&rows, degree)).unwrap_or_default();
         curve
     }
 
+    /// Mean value and mean powers of a column; every column of the fit has them.
     fn level(&self, column: usize) -> (f64, [f64; DEGREE]) {
-        self.levels.get(&column).copied().unwrap_or(self.everywhere)
+        self.levels.get(&column).copied().unwrap_or_default()
     }
 
     fn at(&self, position: Position) -> f64 {

