@@ -170,7 +170,8 @@ fn the_highest_tenth_comes_out_at_a_third_of_the_cost() {
     assert!((mean - 1.0).abs() < 3.0 * error + 0.01, "{mean} +- {error}");
 }
 
-/// Intervals of cells that stopped early hold what the cell loses in all texts, 95 times in 100.
+/// Intervals of cells that stopped early hold what the cell loses in all texts, 95 times in 100. Cells that are all equally noisy have
+/// wider ones than they need: variances are thought to differ, and two sequences do not tell.
 #[test]
 fn intervals_cover_what_they_say() {
     let (mut inside, mut all) = (0, 0);
@@ -186,5 +187,5 @@ fn intervals_cover_what_they_say() {
         }
     }
     let coverage = f64::from(inside as u32) / f64::from(all as u32);
-    assert!((0.92..0.99).contains(&coverage), "{coverage}");
+    assert!((0.93..0.995).contains(&coverage), "{coverage}");
 }
