@@ -8,8 +8,8 @@ use crate::{Error, ErrorKind};
 
 /// The bytes of one file.
 pub(crate) enum Backing {
-    /// Mapped; pages come and go with use.
-    Mapped(Mmap),
+    /// Mapped; pages come and go with use. The file stays open for those who read past the map.
+    Mapped(Mmap, File),
     /// Held in memory.
     Owned(Vec<u8>),
 }
@@ -51,19 +51,31 @@ impl Backing {
         // those bytes (every parser copies what it has checked) or, by truncating it, end this process with a signal:
         // SECURITY.md says so.
         let map = unsafe { Mmap::map(&file) }.map_err(|e| unreadable(path, e))?;
-        Ok(Self::Mapped(map))
+        Ok(Self::Mapped(map, file))
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
         match self {
-            Self::Mapped(map) => map,
+            Self::Mapped(map, _) => map,
             Self::Owned(bytes) => bytes,
+        }
+    }
+
+    /// Copies `range` into `out`, which is as long. Of a file: without touching the map, so that no page is mapped for it.
+    pub(crate) fn copy(&self, range: Range<usize>, out: &mut [u8]) -> std::io::Result<()> {
+        match self {
+            #[cfg(unix)]
+            Self::Mapped(_, file) => std::os::unix::fs::FileExt::read_exact_at(file, out, range.start as u64),
+            _ => {
+                out.copy_from_slice(&self.bytes()[range]);
+                Ok(())
+            }
         }
     }
 
     /// Asks for `range` to be read ahead.
     pub(crate) fn prefetch(&self, range: Range<usize>) {
-        if let Self::Mapped(map) = self {
+        if let Self::Mapped(map, _) = self {
             // Advice that is refused costs time, not correctness.
             let _ = map.advise_range(Advice::WillNeed, range.start, range.len());
         }
@@ -71,7 +83,7 @@ impl Backing {
 
     /// Gives back the pages of `range`; they are read again from the file when touched again.
     pub(crate) fn release(&self, range: Range<usize>) {
-        let Self::Mapped(map) = self else { return };
+        let Self::Mapped(map, _) = self else { return };
         let start = range.start / FAULT_AROUND_BYTES * FAULT_AROUND_BYTES;
         let end = range.end.next_multiple_of(SMALLEST_PAGE).min(map.len());
         if start < end {

@@ -1,7 +1,7 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use crate::backing::Backing;
+use crate::backing::{Backing, unreadable};
 use crate::digest::TensorDigest;
 use crate::layout::{self, MAX_TENSORS, Placed};
 use crate::{Config, Error, ErrorKind, Format, Source, TensorInfo, decode};
@@ -92,6 +92,18 @@ impl Checkpoint {
         };
         if whole { Some(at(range.start)?..at(range.end)?) } else { None }
     }
+
+    /// Bytes of the file that hold elements `range`, of a type that can be decoded.
+    fn checked_range(info: &TensorInfo, place: &Place, range: &Range<u64>) -> Result<Range<usize>, Error> {
+        decode::check_decodable(info.dtype)?;
+        let block = info.dtype.block_elements();
+        Self::block_range(info, place, range).ok_or_else(|| {
+            Error::new(ErrorKind::Missing, "the range is not in the tensor")
+                .expected(format!("multiples of {block} from 0 to {}", info.numel()))
+                .found(format!("{} to {}", range.start, range.end))
+                .hint("a range starts and ends on whole blocks of the tensor's type")
+        })
+    }
 }
 
 fn byte_range(tensor: &Placed, file_length: usize) -> Result<Range<usize>, Error> {
@@ -122,16 +134,7 @@ impl Source for Checkpoint {
         let (info, place) = self.find(name)?;
         let (path, backing) = &self.files[place.part];
         let here = |e: Error| e.in_file(path).in_tensor(name);
-        decode::check_decodable(info.dtype).map_err(here)?;
-        let Some(bytes) = Self::block_range(info, place, &range) else {
-            let block = info.dtype.block_elements();
-            return Err(here(
-                Error::new(ErrorKind::Missing, "the range is not in the tensor")
-                    .expected(format!("multiples of {block} from 0 to {}", info.numel()))
-                    .found(format!("{} to {}", range.start, range.end))
-                    .hint("a range starts and ends on whole blocks of the tensor's type"),
-            ));
-        };
+        let bytes = Self::checked_range(info, place, &range).map_err(here)?;
         if out.len() as u64 != range.end - range.start {
             return Err(here(
                 Error::new(ErrorKind::Missing, "the output has another length than the range")
@@ -142,6 +145,16 @@ impl Source for Checkpoint {
         }
         backing.prefetch(bytes.clone());
         decode::decode(info.dtype, &backing.bytes()[bytes], out).map_err(here)
+    }
+
+    fn read(&self, name: &str, range: Range<u64>, out: &mut Vec<u8>) -> Result<bool, Error> {
+        let (info, place) = self.find(name)?;
+        let (path, backing) = &self.files[place.part];
+        let here = |e: Error| e.in_file(path).in_tensor(name);
+        let bytes = Self::checked_range(info, place, &range).map_err(here)?;
+        out.resize(bytes.len(), 0);
+        backing.copy(bytes, out).map_err(|cause| unreadable(path, cause).in_tensor(name))?;
+        Ok(true)
     }
 
     fn release(&self, name: &str, range: Range<u64>) {

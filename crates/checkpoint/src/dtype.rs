@@ -1,5 +1,7 @@
 use std::fmt;
 
+use crate::{Error, ErrorKind};
+
 macro_rules! dtypes {
     ($($(#[$doc:meta])* $variant:ident = $name:literal, $block:literal, $bytes:literal;)*) => {
         /// How a tensor's elements are stored: `block` elements in `bytes` bytes.
@@ -144,6 +146,22 @@ impl DType {
     /// Whether [`crate::Source::decode`] knows the type; the others are listed only.
     pub fn is_decodable(self) -> bool {
         crate::decode::check_decodable(self).is_ok()
+    }
+
+    /// Decodes whole blocks of this type: the values of [`crate::Source::decode`], from bytes that
+    /// [`crate::Source::read`] gave.
+    ///
+    /// # Errors
+    /// A type that cannot be decoded, or lengths that do not go together.
+    pub fn decode(self, bytes: &[u8], out: &mut [f32]) -> Result<(), Error> {
+        let blocks = bytes.len() / self.block_bytes();
+        if bytes.len() != blocks * self.block_bytes() || out.len() != blocks * self.block_elements() {
+            return Err(Error::new(ErrorKind::Missing, "bytes and values do not go together")
+                .expected(format!("{} values of each {} bytes", self.block_elements(), self.block_bytes()))
+                .found(format!("{} values of {} bytes", out.len(), bytes.len()))
+                .hint("give whole blocks of the type"));
+        }
+        crate::decode::decode(self, bytes, out)
     }
 
     /// Whether weights can be stored this way.

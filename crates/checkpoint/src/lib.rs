@@ -26,6 +26,7 @@
 //!
 //! It knows nothing of models: which tensor is whose query projection is not its business.
 
+mod adapter;
 mod backing;
 mod checkpoint;
 mod decode;
@@ -42,6 +43,7 @@ mod refuse;
 mod source;
 pub mod write;
 
+pub use adapter::{AdapterFiles, open_adapter};
 pub use digest::config_digest;
 pub use dtype::DType;
 pub use error::{Error, ErrorKind};

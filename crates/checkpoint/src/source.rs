@@ -95,6 +95,17 @@ pub trait Source: Send + Sync {
     /// boundary of the type, or `out.len() != range.len()`.
     fn decode(&self, name: &str, range: Range<u64>, out: &mut [f32]) -> Result<(), Error>;
 
+    /// Copies the stored bytes of elements `range` (row-major order) of tensor `name` into `out`, which is resized to fit, past
+    /// the map: for readers that pass over a tensor once, to whom mapping its pages would cost as much as the copy. Whether it
+    /// could: a source that holds no stored bytes says no.
+    ///
+    /// # Errors
+    /// As [`Source::decode`]; and when the file cannot be read any more.
+    fn read(&self, name: &str, range: Range<u64>, out: &mut Vec<u8>) -> Result<bool, Error> {
+        let _ = (name, range, out);
+        Ok(false)
+    }
+
     /// Says that `range` of tensor `name` will not be needed soon, so that its pages can leave memory. A hint.
     fn release(&self, name: &str, range: Range<u64>) {
         let _ = (name, range);

@@ -9,8 +9,10 @@
 mod cell;
 mod codec;
 mod component;
+mod difference;
 mod error;
 mod manual;
+mod measurement;
 mod metric;
 mod near;
 mod normalise;
@@ -25,13 +27,17 @@ mod view;
 pub use cell::{Cell, CellId, Grid, MissingColumn};
 pub use codec::{CSV_HEADER, CsvRow, SCHEMA, read_csv, read_json, write_csv, write_json};
 pub use component::{Component, UnknownComponent};
+pub use difference::{
+    Comparison, DIFFERENCE, DifferenceError, Mover, Movers, RankCorrelation, RankedScore, Side, Sides, Tendency, Unlike,
+};
 pub use error::{MapError, MapErrorKind};
 pub use manual::manual;
+pub use measurement::{Measurement, Raced, SelfAgreement};
 pub use metric::{Additivity, Direction, Meaning, MetricInfo, Scope};
 pub use near::near_names;
 pub use normalise::{NORMALISATIONS, Normalisation, ViewError};
 pub use number::{significant, significant_apart};
 pub use ranking::{Profile, RankedPlace, Ranking};
 pub use score::{Score, Status};
-pub use table::{Column, Map, Provenance};
+pub use table::{Against, Beside, BesideRow, Column, Map, Provenance};
 pub use view::{Absence, Place, Reading, View};

@@ -72,6 +72,9 @@ pub enum Scope {
     /// All cells of the map, but the number is the input's: components that read the same input share it (q, k and v; up
     /// and gate).
     Input,
+    /// All cells of the map, but the number is that of what the component's silence silences: q and k share it (attention
+    /// becomes uniform), v and o (attention adds nothing), up, gate and down (the MLP adds nothing).
+    Silence,
     /// All cells of the map, but the number is the layer's: all its cells share it.
     Layer,
 }
@@ -87,6 +90,7 @@ impl Scope {
         match self {
             Self::Map | Self::Column => 7,
             Self::Input => 4,
+            Self::Silence => 3,
             Self::Layer => 1,
         }
     }
@@ -97,6 +101,10 @@ impl Scope {
             Self::Map | Self::Column => None,
             Self::Input => Some(
                 "four distinct columns out of seven: q, k and v read the same input and share its number, and so do up and gate",
+            ),
+            Self::Silence => Some(
+                "three distinct columns out of seven, up to biases: without q or k attention is uniform, without v or o it \
+                 adds nothing, without up, gate or down the MLP adds nothing",
             ),
             Self::Layer => Some("one number per layer: all seven columns show the same"),
         }

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CellId, Grid, MetricInfo, Score};
+use crate::{CellId, Grid, Measurement, MetricInfo, Score, Sides};
 
 /// All scores of one metric, parallel to `grid.cells`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -12,6 +12,16 @@ pub struct Column {
     pub info: MetricInfo,
     /// One score per cell of the grid, in its order.
     pub scores: Vec<Score>,
+    /// How they were measured, where that took passes of a changed model for each cell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measurement: Option<Measurement>,
+}
+
+impl Column {
+    /// Scores of a metric, parallel to the cells of a grid.
+    pub fn new(info: MetricInfo, scores: Vec<Score>) -> Self {
+        Self { info, scores, measurement: None }
+    }
 }
 
 /// Where a map came from; everything a reader needs to make it again.
@@ -65,6 +75,59 @@ pub struct Provenance {
     /// Peak resident memory in bytes, where the system tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_rss_bytes: Option<u64>,
+    /// What the model was compared with, for metrics that compare.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub against: Option<Against>,
+}
+
+/// The checkpoint that a model was compared with: what it was before.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Against {
+    /// It, as the user named it.
+    pub model: String,
+    /// Digest of its contents.
+    pub model_digest: String,
+    /// Digest of its configuration, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_digest: Option<String>,
+    /// Its format, e.g. `safetensors`.
+    pub format: String,
+    /// The type that both sides were rounded to before they were compared, if they were: `bf16`, `f16`, `f32`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cast: Option<String>,
+    /// What a reader has to know about the comparison; whole sentences without the full stop.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// Numbers of what is no cell, shown beside the grid: the norms of a model, say.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Beside {
+    /// Identifier of the measure, kebab-case.
+    pub id: String,
+    /// Name for titles.
+    pub title: String,
+    /// One sentence that says what the numbers are.
+    pub summary: String,
+    /// Unit of the numbers.
+    pub unit: String,
+    /// The numbers, in the order of layers.
+    pub rows: Vec<BesideRow>,
+}
+
+/// One number of a [`Beside`].
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct BesideRow {
+    /// The layer it belongs to; of none where `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer: Option<u32>,
+    /// What it is of, in words.
+    pub name: String,
+    /// The tensor, as the checkpoint names it.
+    pub tensor: String,
+    /// The number, or why there is none.
+    #[serde(flatten)]
+    pub score: Score,
 }
 
 /// All scores of one scan.
@@ -76,6 +139,10 @@ pub struct Map {
     pub grid: Grid,
     /// One column per metric, in the registry's order.
     pub columns: Vec<Column>,
+    /// What it is a difference of, if it is one.
+    pub sides: Option<Box<Sides>>,
+    /// Tables of what is no cell.
+    pub beside: Vec<Beside>,
 }
 
 impl Map {

@@ -1,7 +1,9 @@
 //! What every map must satisfy, whether it comes from a scan or from a stranger's file.
 
 use crate::error::quoted;
-use crate::{CellId, Column, Grid, Map, MapError, MapErrorKind as Kind, Score, Status};
+use crate::{
+    Beside, CellId, Column, DIFFERENCE, Grid, Map, MapError, MapErrorKind as Kind, Provenance, Score, Sides, Status,
+};
 
 /// Most layers a map may have; the deepest known models have a few hundred. A view allocates 7 places for each.
 const MAX_LAYERS: u32 = 10_000;
@@ -16,10 +18,7 @@ impl Map {
     /// # Errors
     /// The first violation, with its place.
     pub fn validate(&self) -> Result<(), MapError> {
-        if !(self.provenance.seconds.is_finite() && self.provenance.seconds >= 0.0) {
-            let found = self.provenance.seconds.to_string();
-            return Err(MapError::new(Kind::Number, "provenance.seconds", "a number of seconds", found));
-        }
+        self.provenance.validate("provenance")?;
         self.grid.validate()?;
         for (at, column) in self.columns.iter().enumerate() {
             let place = format!("metrics[{at}]");
@@ -28,6 +27,59 @@ impl Map {
                 return Err(MapError::new(Kind::Order, place, "metric ids that occur once", found));
             }
             column.validate(&place, self.grid.cells.len())?;
+        }
+        for (at, beside) in self.beside.iter().enumerate() {
+            beside.validate(&format!("beside[{at}]"))?;
+        }
+        self.sides.as_deref().map_or(Ok(()), |sides| sides.validate(self))
+    }
+}
+
+impl Provenance {
+    fn validate(&self, place: &str) -> Result<(), MapError> {
+        if self.seconds.is_finite() && self.seconds >= 0.0 {
+            return Ok(());
+        }
+        let found = self.seconds.to_string();
+        Err(MapError::new(Kind::Number, format!("{place}.seconds"), "a number of seconds", found))
+    }
+}
+
+impl Sides {
+    /// Both sides have the columns of the difference, in its order.
+    fn validate(&self, map: &Map) -> Result<(), MapError> {
+        for (side, place) in [(&self.first, "sides.first"), (&self.second, "sides.second")] {
+            side.provenance.validate(&format!("{place}.provenance"))?;
+            if side.columns.len() != map.columns.len() {
+                let (expected, found) = (format!("{} metrics", map.columns.len()), side.columns.len().to_string());
+                return Err(MapError::new(Kind::Length, format!("{place}.metrics"), expected, found));
+            }
+            for (at, (column, difference)) in side.columns.iter().zip(&map.columns).enumerate() {
+                let place = format!("{place}.metrics[{at}]");
+                column.validate(&place, map.grid.cells.len())?;
+                if difference.info.id.strip_suffix(DIFFERENCE) != Some(&*column.info.id) {
+                    let expected = format!("the metric whose difference is {}", quoted(&difference.info.id));
+                    return Err(MapError::new(Kind::Order, place, expected, quoted(&column.info.id)));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Beside {
+    fn validate(&self, place: &str) -> Result<(), MapError> {
+        if self.id.is_empty() {
+            return Err(MapError::new(Kind::Field, format!("{place}.id"), "an id", "an empty one"));
+        }
+        if self.rows.len() > MAX_CELLS {
+            let expected = format!("at most {MAX_CELLS} rows");
+            return Err(MapError::new(Kind::Size, format!("{place}.rows"), expected, self.rows.len().to_string()));
+        }
+        for (at, row) in self.rows.iter().enumerate() {
+            row.score.check().map_err(|(expected, found)| {
+                MapError::new(Kind::Number, format!("{place}.rows[{at}]"), expected, found)
+            })?;
         }
         Ok(())
     }
@@ -100,6 +152,9 @@ impl Column {
                 expected,
                 self.scores.len().to_string(),
             ));
+        }
+        if let Some(Err((expected, found))) = self.measurement.as_ref().map(|m| m.check(cells)) {
+            return Err(MapError::new(Kind::Number, format!("{place}.measurement"), expected, found));
         }
         for (at, score) in self.scores.iter().enumerate() {
             score.check().map_err(|(expected, found)| {

@@ -1,12 +1,14 @@
-//! Times one scan and prints the facts as JSON: `time_scan MODEL METRICS [THREADS]`. What benches/compare runs as our side.
+//! Times one scan, or one comparison with a base, and prints the facts as JSON: `time_scan MODEL METRICS [THREADS [BASE]]`. What
+//! benches/compare runs as our side.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
 
-use tomo_map::{CellId, Score};
-use tomo_metrics::{Progress, Request, scan, select};
+use tomo_map::{CellId, Column, Score};
+use tomo_metrics::{ModelPairs, Progress, Request, scan, scan_delta, select};
 use tomo_model::{Model, OpenOptions};
 
 struct Silent;
@@ -30,24 +32,54 @@ fn cpu_seconds() -> Option<f64> {
     Some((user + system) / TICKS_PER_SECOND)
 }
 
+/// Peak resident memory in bytes, where Linux tells.
+fn peak_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+fn open(path: &str) -> Result<Model, Box<dyn Error>> {
+    Ok(Model::open(tomo_checkpoint::open(Path::new(path))?, &OpenOptions::default())?)
+}
+
+/// Bytes of all cells in the checkpoint.
+fn cell_bytes(model: &Model) -> u64 {
+    (0..model.cells().len()).map(|index| model.cell_bytes(index)).sum()
+}
+
+/// Mean over the cells that have a score.
+fn mean(column: &Column) -> f64 {
+    let values: Vec<f64> = column.scores.iter().filter_map(Score::value).collect();
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let (Some(path), Some(metrics)) = (args.next(), args.next()) else {
-        return Err("usage: time_scan MODEL METRICS [THREADS]".into());
+        return Err("usage: time_scan MODEL METRICS [THREADS [BASE]]".into());
     };
     let threads = args.next().map(|text| text.parse()).transpose()?;
+    let base = args.next();
 
     let begin = Instant::now();
-    let model = Model::open(tomo_checkpoint::open(Path::new(&path))?, &OpenOptions::default())?;
+    let model = open(&path)?;
+    let base = base.as_deref().map(open).transpose()?;
     let (opened, cpu_opened) = (Instant::now(), cpu_seconds());
     let request = Request { metrics: select(&metrics)?, threads, ..Request::default() };
-    let columns = scan(&model, &request, &Silent)?;
+    let columns = match &base {
+        Some(base) => scan_delta(&ModelPairs::new(&model, base, false)?, &request, &Silent)?,
+        None => scan(&model, &request, &Silent)?,
+    };
     let (done, cpu_done) = (Instant::now(), cpu_seconds());
 
     let values = || columns.iter().flat_map(|c| &c.scores).map(Score::value);
     let facts = serde_json::json!({
         "metrics": columns.iter().map(|c| &c.info.id).collect::<Vec<_>>(),
         "cells": model.grid().cells.len(),
+        "cell_bytes": cell_bytes(&model) + base.as_ref().map_or(0, cell_bytes),
+        "peak_bytes": peak_bytes(),
+        "means": columns.iter().map(|c| (c.info.id.to_string(), mean(c))).collect::<BTreeMap<_, _>>(),
         "threads": threads,
         "open_seconds": (opened - begin).as_secs_f64(),
         "scan_seconds": (done - opened).as_secs_f64(),

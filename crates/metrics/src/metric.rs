@@ -1,8 +1,9 @@
 use tomo_map::{CellId, MetricInfo, Score};
+use tomo_model::change::Rank;
 
-use crate::Facts;
 use crate::activations::{CellFacts, Lanes, Salience, Sums};
 use crate::gradients::{GradientSums, WholeGradient};
+use crate::{DeltaFacts, DeltaNeeds, Facts};
 
 /// One entry of the registry: the metric's description, its manual and how it is computed.
 pub struct Metric {
@@ -33,6 +34,13 @@ pub enum Kind {
         /// Id of the format, as `tomo_quant::find` knows it.
         format: &'static str,
     },
+    /// What became of a cell: its weights before and after.
+    Delta {
+        /// Which facts it reads.
+        needs: DeltaNeeds,
+        /// The score of one cell.
+        score: fn(&DeltaFacts, &Options) -> Score,
+    },
     /// What cells read and write while the model runs on a text.
     Activations {
         /// Which taps and sums it reads.
@@ -47,6 +55,11 @@ pub enum Kind {
         /// Which gradients and sums it reads, and the score of one cell.
         formula: GradientFormula,
     },
+    /// What the model's predictions lose when the cell is changed and the model run.
+    Causal {
+        /// What is done to the cell.
+        edit: CausalEdit,
+    },
 }
 
 impl Kind {
@@ -55,7 +68,7 @@ impl Kind {
         match self {
             Self::Weights { needs, .. } => *needs,
             Self::Error { .. } => Needs { moments: true, entries: true, ..Needs::NONE },
-            Self::Activations { .. } | Self::Gradients { .. } => Needs::NONE,
+            Self::Delta { .. } | Self::Activations { .. } | Self::Gradients { .. } | Self::Causal { .. } => Needs::NONE,
         }
     }
 
@@ -64,9 +77,32 @@ impl Kind {
         match self {
             Self::Weights { score, .. } => Some(score(facts, options)),
             Self::Error { format } => Some(crate::quantization_error::score(format, facts, options)),
-            Self::Activations { .. } | Self::Gradients { .. } => None,
+            Self::Delta { .. } | Self::Activations { .. } | Self::Gradients { .. } | Self::Causal { .. } => None,
         }
     }
+}
+
+/// What a causal metric does to a cell; the rest is the same for all: the divergence of the changed model's predictions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum CausalEdit {
+    /// Its output is 0.
+    Zero,
+    /// Its output is its mean over the text.
+    Mean,
+    /// Its output is that of the next sequence.
+    Resample,
+    /// Its weights are what a number format makes of them.
+    Format {
+        /// Id of the format, as `tomo_quant::find` knows it.
+        format: &'static str,
+    },
+    /// Noise of several sizes is added to its weights, and the slope against the square of the size taken.
+    Noise,
+    /// Its weights keep [`Options::rank`].
+    LowRank,
+    /// Its weights are those of another checkpoint.
+    Patch,
 }
 
 /// How an activation metric gets from sums to its score. All of a metric's resamples (see [`tomo_map::stats::Bootstrap`]) go
@@ -224,10 +260,32 @@ pub struct Options {
     pub draws: usize,
     /// Points on the path of `ig`, its end included.
     pub steps: usize,
+    /// Sizes of the noise of `noise-alpha`, relative to the root mean square of the weights.
+    pub noise_levels: Vec<f64>,
+    /// Draws of noise of each size.
+    pub noise_seeds: usize,
+    /// What `lowrank-kl` keeps.
+    pub rank: Rank,
+    /// Whether causal metrics run every cell on every sequence; if not, they race.
+    pub exact: bool,
+    /// k of `subspace-overlap-*` and `delta-on-principal`: how many of the strongest singular directions are compared.
+    pub subspace_rank: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { group: 128, seed: 0, outlier_factor: 5.0, resamples: 2000, draws: 16, steps: 5 }
+        Self {
+            group: 128,
+            seed: 0,
+            outlier_factor: 5.0,
+            resamples: 2000,
+            draws: 16,
+            steps: 5,
+            noise_levels: vec![0.05, 0.1, 0.15, 0.2],
+            noise_seeds: 2,
+            rank: Rank::Share(0.5),
+            exact: false,
+            subspace_rank: 16,
+        }
     }
 }

@@ -4,13 +4,12 @@
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tomo_map::{CellId, Column, Score, Status};
 use tomo_model::{Model, ModelError};
 
 use crate::null_table::NullTable;
-use crate::schedule::{Phase, Schedule};
+use crate::schedule::{Schedule, run_phases};
 use crate::{Facts, Form, Matrix, Options, Selected, Workspace};
 
 /// What to compute and with what means.
@@ -32,7 +31,7 @@ pub struct Request {
 impl Request {
     /// The part of the request that needs no text.
     pub(crate) fn of_weights(&self) -> Self {
-        let metrics = self.metrics.iter().filter(|s| !s.reads_text()).copied().collect();
+        let metrics = self.metrics.iter().filter(|s| !s.reads_text() && !s.reads_base()).copied().collect();
         Self { metrics, ..self.clone() }
     }
 }
@@ -78,7 +77,7 @@ pub enum ScanError {
 }
 
 /// Scores every cell of `model` with every selected metric that reads weights only: one column per metric, parallel to the
-/// grid's cells. Metrics that read a text ([`Selected::reads_text`]) are left to [`Activations`](crate::Activations) and
+/// grid's cells. Metrics that compare are left to [`scan_delta`](crate::scan_delta), metrics that read a text ([`Selected::reads_text`]) are left to [`Activations`](crate::Activations) and
 /// [`Gradients`](crate::Gradients).
 ///
 /// A cell with weights that are not finite has no scores, and says where; the scan goes on. A cancelled scan returns what
@@ -92,23 +91,12 @@ pub fn scan(model: &Model, request: &Request, progress: &dyn Progress) -> Result
         return Ok(Vec::new());
     }
     let schedule = Schedule::new(model, request);
-    let threads = schedule.threads;
-    let pool = pool(threads)?;
     progress.start(model.cells().len(), schedule.bytes());
-    let scan = Scan {
-        model,
-        request,
-        progress,
-        nulls: pool.install(|| NullTable::new(model, request)),
-        rows: Mutex::new(vec![None; model.cells().len()]),
-        failure: Mutex::new(None),
-    };
-    for phase in &schedule.phases {
-        pool.install(|| scan.run(phase));
-    }
-    if let Some(error) = locked(&scan.failure).take() {
-        return Err(error);
-    }
+    let nulls = pool(schedule.threads)?.install(|| NullTable::new(model, request));
+    let scan = Scan { model, request, progress, nulls, rows: Mutex::new(vec![None; model.cells().len()]) };
+    run_phases(&schedule.phases, schedule.threads, &|| progress.is_cancelled(), &|worker, index, threads| {
+        scan.run(worker, index, threads)
+    })?;
     Ok(scan.columns())
 }
 
@@ -131,48 +119,27 @@ struct Scan<'a> {
     nulls: NullTable,
     /// Per cell, one score per selected metric; `None` until measured.
     rows: Mutex<Vec<Option<Vec<Score>>>>,
-    failure: Mutex<Option<ScanError>>,
+}
+
+/// A worker's buffers, used again for every cell.
+#[derive(Default)]
+struct Worker {
+    weights: Vec<f32>,
+    workspace: RefCell<Workspace>,
 }
 
 impl Scan<'_> {
-    /// Scans the cells of one phase, side by side on its lanes, the longest first.
-    fn run(&self, phase: &Phase) {
-        let next = AtomicUsize::new(0);
-        rayon::scope(|scope| {
-            for _ in 0..phase.lanes {
-                scope.spawn(|_| self.run_lane(phase, &next));
-            }
-        });
+    /// Scores one cell.
+    fn run(&self, worker: &mut Worker, index: usize, threads: usize) -> Result<(), ScanError> {
+        let cell = self.model.cells()[index].id;
+        let scores = self.score_cell(index, worker, threads).map_err(|source| ScanError::Cell { cell, source })?;
+        locked(&self.rows)[index] = Some(scores);
+        self.progress.cell_done(cell, self.model.cell_bytes(index));
+        Ok(())
     }
 
-    /// One worker: its buffers live as long as the phase and are used again for every cell.
-    fn run_lane(&self, phase: &Phase, next: &AtomicUsize) {
-        let workspace = RefCell::new(Workspace::default());
-        let mut weights = Vec::new();
-        while let Some(&index) = phase.cells.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if self.progress.is_cancelled() || locked(&self.failure).is_some() {
-                return;
-            }
-            match self.score_cell(index, &mut weights, &workspace, phase.threads_inside) {
-                Ok(scores) => {
-                    locked(&self.rows)[index] = Some(scores);
-                    self.progress.cell_done(self.model.cells()[index].id, self.model.cell_bytes(index));
-                }
-                Err(source) => {
-                    let cell = self.model.cells()[index].id;
-                    locked(&self.failure).get_or_insert(ScanError::Cell { cell, source });
-                }
-            }
-        }
-    }
-
-    fn score_cell(
-        &self,
-        index: usize,
-        weights: &mut Vec<f32>,
-        workspace: &RefCell<Workspace>,
-        threads: usize,
-    ) -> Result<Vec<Score>, ModelError> {
+    fn score_cell(&self, index: usize, worker: &mut Worker, threads: usize) -> Result<Vec<Score>, ModelError> {
+        let Worker { weights, workspace } = worker;
         self.model.load(index, weights)?;
         self.model.release(index);
         let cell = &self.model.cells()[index];
@@ -192,7 +159,7 @@ impl Scan<'_> {
             let id = selected.metric.info.id.as_ref();
             let score = match &plain {
                 Some((known, score)) if *known == id => score.clone(),
-                _ => selected.metric.kind.score(facts, &self.request.options).unwrap_or_else(needs_text),
+                _ => selected.metric.kind.score(facts, &self.request.options).unwrap_or_else(needs_more),
             };
             plain = Some((id, score.clone()));
             if selected.form == Form::Null { self.nulls.relative(selected, facts, score) } else { score }
@@ -200,21 +167,28 @@ impl Scan<'_> {
         self.request.metrics.iter().map(one).collect()
     }
 
-    /// The table turned: columns of scores, parallel to the cells.
     fn columns(self) -> Vec<Column> {
-        let rows = self.rows.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let unmeasured = || Score::missing(Status::NotMeasured, "the scan was cancelled before this cell");
-        let column = |(at, selected): (usize, &Selected)| {
-            let scores = rows.iter().map(|row| row.as_ref().map_or_else(unmeasured, |row| row[at].clone())).collect();
-            Column { info: self.nulls.info(selected), scores }
-        };
-        self.request.metrics.iter().enumerate().map(column).collect()
+        columns(self.rows, self.request.metrics.iter().map(|selected| self.nulls.info(selected)))
     }
 }
 
-/// Not met: a scan leaves out what reads activations before it begins.
-fn needs_text() -> Score {
-    Score::missing(Status::NotMeasured, "the metric needs a pass over a text")
+/// The table of a scan turned: a column of scores per metric, parallel to the cells.
+pub(crate) fn columns(
+    rows: Mutex<Vec<Option<Vec<Score>>>>,
+    metrics: impl Iterator<Item = tomo_map::MetricInfo>,
+) -> Vec<Column> {
+    let rows = rows.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let unmeasured = || Score::missing(Status::NotMeasured, "the scan was cancelled before this cell");
+    let column = |(at, info): (usize, tomo_map::MetricInfo)| {
+        let scores = rows.iter().map(|row| row.as_ref().map_or_else(unmeasured, |row| row[at].clone())).collect();
+        Column::new(info, scores)
+    };
+    metrics.enumerate().map(column).collect()
+}
+
+/// Not met: a scan leaves out what needs more than the weights before it begins.
+fn needs_more() -> Score {
+    Score::missing(Status::NotMeasured, "the metric needs more than the weights")
 }
 
 /// Names the first entry that is NaN or infinite.

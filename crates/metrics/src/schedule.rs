@@ -1,12 +1,14 @@
 //! Which cells run side by side: as many as memory allows, the longest first, so that no worker is left with a long one at
 //! the end.
 
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::available_parallelism;
 
 use tomo_model::Model;
 
-use crate::runner::DEFAULT_MEMORY_BYTES;
-use crate::{Form, Needs, Request, Workspace};
+use crate::runner::{DEFAULT_MEMORY_BYTES, locked, pool};
+use crate::{Form, Needs, Request, ScanError, Workspace};
 
 /// Cells that are scanned alike.
 pub(crate) struct Phase {
@@ -74,20 +76,11 @@ impl Load {
 
 impl Schedule {
     pub(crate) fn new(model: &Model, request: &Request) -> Self {
-        let threads = request.threads.or_else(|| available_parallelism().ok().map(usize::from)).unwrap_or(1).max(1);
+        let threads = threads(request);
         let budget = request.memory_bytes.unwrap_or(DEFAULT_MEMORY_BYTES);
         let demand = Demand::of(request);
         let loads: Vec<Load> = (0..model.cells().len()).map(|index| load(model, index, demand)).collect();
-        let lanes = |load: &Load| lanes(load.working_bytes, budget, threads);
-        let mut order: Vec<usize> = (0..loads.len()).collect();
-        // The longer side decides between equal areas: the short one enters with its cube.
-        let work = |i: &usize| u128::from(loads[*i].numel()) * u128::from(loads[*i].short);
-        order.sort_by_key(|i| (lanes(&loads[*i]), std::cmp::Reverse(work(i)), *i));
-        let phase = |cells: &[usize]| {
-            let lanes = lanes(&loads[cells[0]]);
-            Phase { cells: cells.to_vec(), lanes, threads_inside: threads / lanes }
-        };
-        let phases = order.chunk_by(|a, b| lanes(&loads[*a]) == lanes(&loads[*b])).map(phase).collect();
+        let phases = phases(&loads, budget, threads);
         Self { threads, phases, loads, demand }
     }
 
@@ -105,6 +98,53 @@ impl Schedule {
         };
         self.phases.iter().map(of_phase).max().unwrap_or(0)
     }
+}
+
+/// Worker threads of a request.
+pub(crate) fn threads(request: &Request) -> usize {
+    request.threads.or_else(|| available_parallelism().ok().map(usize::from)).unwrap_or(1).max(1)
+}
+
+/// Cells that are scanned alike, the largest first.
+pub(crate) fn phases(loads: &[Load], budget: u64, threads: usize) -> Vec<Phase> {
+    let lanes = |load: &Load| lanes(load.working_bytes, budget, threads);
+    let mut order: Vec<usize> = (0..loads.len()).collect();
+    // The longer side decides between equal areas: the short one enters with its cube.
+    let work = |i: &usize| u128::from(loads[*i].numel()) * u128::from(loads[*i].short);
+    order.sort_by_key(|i| (lanes(&loads[*i]), std::cmp::Reverse(work(i)), *i));
+    let phase = |cells: &[usize]| {
+        let lanes = lanes(&loads[cells[0]]);
+        Phase { cells: cells.to_vec(), lanes, threads_inside: threads / lanes }
+    };
+    order.chunk_by(|a, b| lanes(&loads[*a]) == lanes(&loads[*b])).map(phase).collect()
+}
+
+/// Does `work` on every cell of the phases, side by side on their lanes, until all are done, one fails or `is_over` says so.
+/// What a worker keeps between cells lives as long as a phase; `work` gets it, the cell and the threads it may use.
+pub(crate) fn run_phases<W: Default>(
+    phases: &[Phase],
+    threads: usize,
+    is_over: &(dyn Fn() -> bool + Sync),
+    work: &(dyn Fn(&mut W, usize, usize) -> Result<(), ScanError> + Sync),
+) -> Result<(), ScanError> {
+    let pool = pool(threads)?;
+    let failure = Mutex::new(None);
+    let lane = |phase: &Phase, next: &AtomicUsize| {
+        let mut worker = W::default();
+        while let Some(&index) = phase.cells.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if is_over() || locked(&failure).is_some() {
+                return;
+            }
+            if let Err(error) = work(&mut worker, index, phase.threads_inside) {
+                locked(&failure).get_or_insert(error);
+            }
+        }
+    };
+    for phase in phases {
+        let next = AtomicUsize::new(0);
+        pool.install(|| rayon::scope(|scope| (0..phase.lanes).for_each(|_| scope.spawn(|_| lane(phase, &next)))));
+    }
+    locked(&failure).take().map_or(Ok(()), Err)
 }
 
 /// Cells of this size that fit in `budget` together, at least one.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use tomo_map::{Additivity, MetricInfo, Scope, near_names};
 
-use crate::{Kind, METRICS, Metric};
+use crate::{CausalEdit, Kind, METRICS, Metric};
 
 /// Which form of a metric.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -74,9 +74,24 @@ impl Selected {
         matches!(self.metric.kind, Kind::Gradients { .. })
     }
 
+    /// Whether it takes passes of changed models over a text.
+    pub fn is_causal(&self) -> bool {
+        matches!(self.metric.kind, Kind::Causal { .. })
+    }
+
+    /// Whether it compares with another checkpoint.
+    pub fn reads_base(&self) -> bool {
+        matches!(self.metric.kind, Kind::Delta { .. })
+    }
+
+    /// Whether it puts cells of another checkpoint into the model.
+    pub fn patches(&self) -> bool {
+        matches!(self.metric.kind, Kind::Causal { edit: CausalEdit::Patch })
+    }
+
     /// Whether the weights alone are not enough.
     pub fn reads_text(&self) -> bool {
-        self.reads_activations() || self.reads_gradients()
+        self.reads_activations() || self.reads_gradients() || self.is_causal()
     }
 
     /// Its description. Of an `@null` form: derived from the plain metric's, centred on 0, comparable over the whole map.
@@ -156,12 +171,14 @@ impl fmt::Display for UnknownMetric {
 
 impl std::error::Error for UnknownMetric {}
 
-/// The metrics that `spec` names: a comma-separated list of ids, families (`weights`, `spectrum`, `error`, `activations`,
-/// `gradients`) and `all`.
+/// The metrics that `spec` names: a comma-separated list of ids, families (`weights`, `spectrum`, `error`, `delta`,
+/// `activations`, `gradients`, `causal`) and `all`.
 ///
-/// `all` is every metric as it is that needs no text; what the text says is `activations` (a forward pass) and `gradients` (a
-/// reverse pass; one more for `ig`, and one for each draw of `predicted-kl-*`), so everything there is takes
-/// `all,activations,error@x,gradients`. A family is all of its metrics. A name followed by `@null` means the forms relative to random matrices, one followed by `@x`
+/// `all` is every metric as it is that needs the weights alone; what training changed is `delta` (a second checkpoint); what
+/// the text says is `activations` (a forward pass) and `gradients` (a reverse pass; one more for `ig`, and one for each draw
+/// of `predicted-kl-*`), so everything that takes no more than a few passes is `all,activations,error@x,gradients`. `causal`
+/// runs a changed model for every cell; it is best asked for by id. A family is all of its metrics. A name followed by
+/// `@null` means the forms relative to random matrices, one followed by `@x`
 /// the quantization errors weighted by activations (`err-int4@x`, `error@x`). The answer is in the registry's order, a
 /// plain form before the others, each once.
 ///
@@ -184,10 +201,27 @@ pub fn select(spec: &str) -> Result<Vec<Selected>, UnknownMetric> {
     Ok(forms.filter(|form| chosen.contains(form)).collect())
 }
 
+/// `chosen` with the metrics without which one of them would mislead: `delta-relative` brings the two parts it is made of.
+pub fn with_companions(mut chosen: Vec<Selected>) -> Vec<Selected> {
+    if chosen.iter().any(|s| s.metric.info.id == "delta-relative") {
+        for metric in
+            METRICS.iter().copied().filter(|m| ["delta-scale", "delta-direction"].contains(&m.info.id.as_ref()))
+        {
+            let companion = Selected { metric, form: Form::Plain };
+            if !chosen.contains(&companion) {
+                chosen.push(companion);
+            }
+        }
+        let place = |s: &Selected| METRICS.iter().position(|m| m.info.id == s.metric.info.id);
+        chosen.sort_by_key(|s| (place(s), s.form));
+    }
+    chosen
+}
+
 /// Metrics that a name without suffix stands for.
 fn names_of(name: &str) -> impl Iterator<Item = &'static Metric> {
-    let needs_no_text = |m: &Metric| !matches!(m.kind, Kind::Activations { .. } | Kind::Gradients { .. });
-    let means = move |m: &Metric| (name == "all" && needs_no_text(m)) || m.info.id == name || m.info.family == name;
+    let weights_alone = |m: &Metric| matches!(m.kind, Kind::Weights { .. } | Kind::Error { .. });
+    let means = move |m: &Metric| (name == "all" && weights_alone(m)) || m.info.id == name || m.info.family == name;
     METRICS.iter().copied().filter(move |m| means(m))
 }
 

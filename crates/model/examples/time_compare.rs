@@ -66,13 +66,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     let count = count.parse::<usize>()?.clamp(1, cells);
     // One from each of so many equal stretches, the columns in turn.
     let stretch = cells / count;
-    let chosen: Vec<Variant> = (0..count).map(|i| variant(i * stretch + (3 * i) % stretch.max(1))).collect();
+    let chosen: Vec<usize> = (0..count).map(|i| i * stretch + (3 * i) % stretch.max(1)).collect();
+    let numbers = chosen.clone();
+    let chosen: Vec<Variant> = chosen.into_iter().map(variant).collect();
     let whole = engine.plan_compare(&lengths, &grid)?;
+    // A plain loop runs every variant through everything.
+    let one = engine.plan_compare(&lengths, &[])?.operations - head_operations(&engine, &lengths);
+    let bound = (cells as u64 * one) as f64 / whole.operations as f64;
     let plan = engine.plan_compare(&lengths, &chosen)?;
     // Decodes what stays decoded.
     let first = tomo_model::engine::Round { sequences: vec![0], variants: vec![0] };
     engine.compare(&sequences, &chosen, &first, &plan, &Means::default(), None, &Unwatched)?;
-    let limit = limit(threads);
     let (clock, means) = (Instant::now(), Means::default());
     for round in &plan.rounds {
         engine.compare(&sequences, &chosen, round, &plan, &means, None, &Unwatched)?;
@@ -80,6 +84,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let seconds = clock.elapsed().as_secs_f64();
     let kl: Vec<f64> =
         means.0.lock().map_err(|e| e.to_string())?.iter().map(|(sum, tokens)| sum / *tokens as f64).collect();
+    let peak = peak_bytes();
     let rate = plan.operations as f64 / seconds / 1e9;
     println!(
         "{}",
@@ -87,13 +92,31 @@ fn main() -> Result<(), Box<dyn Error>> {
             "seconds": seconds,
             "operations": plan.operations,
             "gflops": rate,
-            "gflops_of_matmul": [limit, self::limit(threads)],
+            "gflops_of_matmul": limit(threads),
             "seconds_of_grid": seconds * whole.operations as f64 / plan.operations as f64,
-            "plan": { "bytes": whole.bytes, "rounds": whole.rounds.len(), "resident": whole.resident },
+            "plan": { "bytes": plan.bytes, "rounds": plan.rounds.len(), "resident": plan.resident },
+            "plan_of_grid": { "bytes": whole.bytes, "rounds": whole.rounds.len(), "resident": whole.resident },
+            "peak_bytes": peak,
             "kl": kl,
+            "cells": numbers,
+            "grid": cells,
+            "bound": bound,
         })
     );
     Ok(())
+}
+
+/// Operations of the head of one pass; a comparison takes that of the original twice.
+fn head_operations(engine: &Engine, lengths: &[usize]) -> u64 {
+    let tokens: usize = lengths.iter().sum();
+    2 * (tokens * engine.architecture().hidden * engine.architecture().vocab) as u64
+}
+
+/// The most memory this process has had, where the system says so.
+fn peak_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(1024 * line.split_whitespace().next()?.parse::<u64>().ok()?)
 }
 
 /// Billions of operations per second of faer on large f32 matrices.

@@ -113,7 +113,7 @@ fn family_from_hugging_face(config: &Value) -> Result<Named<'_>, String> {
 }
 
 /// `LlamaForCausalLM`, `LlamaModel`, `GPT2LMHeadModel` are classes of the stems `Llama` and `GPT2`.
-fn is_class_of(family: &Family, name: &str) -> bool {
+pub(crate) fn is_class_of(family: &Family, name: &str) -> bool {
     const TAILS: [&str; 5] = ["For", "Model", "LMHeadModel", "TextModel", "DoubleHeadsModel"];
     family
         .classes

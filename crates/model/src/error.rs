@@ -123,6 +123,34 @@ pub enum ModelError {
         reason: String,
     },
 
+    /// A key of an adapter's configuration that is not understood, or with a value that makes no sense.
+    #[error("the adapter cannot be understood\n  key: {key}\n  expected: {expected}\n  found: {found}\n  hint: {hint}")]
+    AdapterKey {
+        /// The key.
+        key: String,
+        /// What it should be.
+        expected: String,
+        /// What it is, and what that would change.
+        found: String,
+        /// What the user can do about it.
+        hint: String,
+    },
+
+    /// A tensor of an adapter that cannot be used.
+    #[error("{what}\n  tensor: {tensor}\n  expected: {expected}\n  found: {found}\n  hint: {hint}")]
+    Adapter {
+        /// What failed.
+        what: String,
+        /// The tensor.
+        tensor: String,
+        /// What should have been there.
+        expected: String,
+        /// What was there.
+        found: String,
+        /// What the user can do about it.
+        hint: String,
+    },
+
     /// A `--cell` cannot be used.
     #[error("--cell {text}: {reason}")]
     Override {

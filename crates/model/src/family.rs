@@ -181,7 +181,7 @@ pub struct OtherRule {
 }
 
 /// Which norm of a model.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum NormPlace {
     /// Before attention.
     AttentionIn,

@@ -25,6 +25,7 @@
 //! }
 //! ```
 
+mod adapter;
 mod arch;
 pub mod architecture;
 mod cell;
@@ -44,7 +45,9 @@ mod overrides;
 mod pattern;
 mod place;
 mod resolve;
+mod runs;
 
+pub use adapter::{Adapter, AdapterConfig, Change, Changes, FactorSource, Factors, OffGrid, Product};
 pub use arch::FAMILIES;
 pub use cell::{CellSource, Storage};
 pub use dims::Dims;
@@ -52,5 +55,6 @@ pub use error::ModelError;
 pub use family::{CellRule, Dialect, DimFrom, DimKeys, Family, NormPlace, OtherRule, Part, Role};
 pub use listing::{Listing, NamePattern};
 pub use load::first_not_finite;
-pub use model::{Model, OpenOptions, OtherTensor};
+pub use model::{Model, NormTensor, OpenOptions, OtherTensor};
 pub use overrides::CellOverride;
+pub use runs::{EntryOrder, Runs};

@@ -8,7 +8,7 @@ use crate::architecture::Architecture;
 use crate::cell::CellSource;
 use crate::dims::Dims;
 use crate::error::{ModelError, quoted};
-use crate::family::{Family, Role};
+use crate::family::{Family, NormPlace, Role};
 use crate::load::{load, load_bias, to_usize};
 use crate::overrides::CellOverride;
 
@@ -17,15 +17,32 @@ use crate::overrides::CellOverride;
 pub struct OpenOptions {
     /// Cells the user places, on top of a known family or instead of one.
     pub cell_overrides: Vec<CellOverride>,
+    /// Whether cells may be missing: the grid is then what is there, instead of an error. At least one must be.
+    pub partial: bool,
 }
 
 /// A recognised tensor that holds no cell.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct OtherTensor {
     /// The tensor.
     pub tensor: TensorInfo,
     /// What it is for.
     pub role: Role,
+    /// Which gains it holds, if it is the weight of a norm.
+    pub norm: Option<NormTensor>,
+}
+
+/// The gains of a norm.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct NormTensor {
+    /// Which norm.
+    pub place: NormPlace,
+    /// The layer it belongs to; none for the last norm.
+    pub layer: Option<u32>,
+    /// The head it belongs to, where heads have norms of their own.
+    pub head: Option<u32>,
+    /// Added to what the file holds: the norm multiplies by `offset + w`.
+    pub offset: f32,
 }
 
 /// A checkpoint whose family is known.

@@ -13,7 +13,7 @@ use crate::dims::{Dims, dims_from_config, widths_from_dims};
 use crate::error::{ModelError, quoted};
 use crate::family::{Dialect, Family, OtherRule, Role};
 use crate::listing::Listing;
-use crate::model::{Model, OpenOptions, OtherTensor};
+use crate::model::{Model, NormTensor, OpenOptions, OtherTensor};
 use crate::names::TOWERS;
 use crate::overrides::cells_from_overrides;
 use crate::pattern::numbers_from_name;
@@ -34,6 +34,7 @@ pub(crate) fn open(source: Arc<dyn Source>, options: &OpenOptions) -> Result<Mod
     let placed = Placed {
         cells: cells_from_overrides(source.as_ref(), &options.cell_overrides)?,
         components: options.cell_overrides.iter().map(|o| o.component).collect(),
+        partial: options.partial,
     };
     let findings = match (family_from_config(source.config()), source.config()) {
         (Ok(named), _) => from_family(source.as_ref(), named.family, named.dialect, Some(named.keys), &placed)?,
@@ -52,6 +53,8 @@ pub(crate) fn open(source: Arc<dyn Source>, options: &OpenOptions) -> Result<Mod
 struct Placed {
     cells: Vec<CellSource>,
     components: BTreeSet<Component>,
+    /// Whether cells may be missing.
+    partial: bool,
 }
 
 fn unknown_family(source: &dyn Source, what: &str) -> ModelError {
@@ -84,7 +87,10 @@ fn from_family(
             (Dims::from(&widths), widths)
         }
     };
-    let mut cells = resolver.cells(&widths)?;
+    let mut cells = resolver.cells(&widths, placed.partial)?;
+    if cells.is_empty() && placed.cells.is_empty() {
+        return Err(resolver.missing(0, resolver.components().next().unwrap_or(Component::AttnQ), None));
+    }
     cells.extend(placed.cells.iter().cloned());
     cells.sort_by_key(|c| c.id);
     if let Some(beyond) = cells.last().filter(|c| c.id.layer >= dims.layers) {
@@ -112,14 +118,14 @@ fn sort_rest(
     let claimed: BTreeSet<&str> = cells.iter().map(|c| c.tensor.as_str()).collect();
     let (mut others, mut unknown) = (Vec::new(), Vec::new());
     for tensor in resolver.source.tensors().iter().filter(|t| !claimed.contains(t.name.as_str())) {
-        match role(resolver, &tensor.name) {
-            Some(Role::Refused) => {
+        match recognised(resolver.dialect, resolver.prefix, &tensor.name) {
+            Some((Role::Refused, _)) => {
                 return Err(ModelError::Unsupported {
                     tensor: quoted(&tensor.name),
                     reason: "is part of an expert that every token uses; the map has no column for it".to_owned(),
                 });
             }
-            Some(role) => others.push(OtherTensor { tensor: tensor.clone(), role }),
+            Some((role, norm)) => others.push(OtherTensor { tensor: tensor.clone(), role, norm }),
             None if resolver.stray_cell(&tensor.name).is_some() => return Err(beyond_config(&tensor.name, dims)),
             None if scales_a_cell(&tensor.name, &claimed) => {
                 return Err(ModelError::Unsupported {
@@ -133,14 +139,19 @@ fn sort_rest(
     Ok((others, unknown))
 }
 
-fn role(resolver: &Resolver<'_>, name: &str) -> Option<Role> {
+/// What a tensor is for, and which gains it holds if it is the weight of a norm.
+pub(crate) fn recognised(dialect: &Dialect, prefix: &str, name: &str) -> Option<(Role, Option<NormTensor>)> {
+    let offset = dialect.arithmetic.norm_offset;
     let find = |rules: &[OtherRule], name: &str| {
-        rules.iter().find(|rule| numbers_from_name(rule.tensor, name).is_some()).map(|rule| rule.role)
+        let (rule, numbers) = rules.iter().find_map(|rule| Some((rule, numbers_from_name(rule.tensor, name)?)))?;
+        let place = rule.norm.filter(|_| rule.tensor.ends_with("weight"));
+        let norm = place.map(|place| NormTensor { place, layer: numbers.layer, head: numbers.other, offset });
+        Some((rule.role, norm))
     };
-    let below = name.strip_prefix(resolver.prefix);
-    let below = below.and_then(|name| resolver.dialect.others.iter().find_map(|rules| find(rules, name)));
-    let tower = || TOWERS.iter().any(|t| name.starts_with(t)).then_some(Role::Tower);
-    below.or_else(|| find(resolver.dialect.root, name)).or_else(tower)
+    let below = name.strip_prefix(prefix);
+    let below = below.and_then(|name| dialect.others.iter().find_map(|rules| find(rules, name)));
+    let tower = || TOWERS.iter().any(|t| name.starts_with(t)).then_some((Role::Tower, None));
+    below.or_else(|| find(dialect.root, name)).or_else(tower)
 }
 
 /// Quantizers of the Hugging Face world keep the scale of `x.weight` in `x.weight_scale`, `x.weight.absmax` and the

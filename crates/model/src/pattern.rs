@@ -5,6 +5,8 @@
 pub(crate) struct Numbers {
     pub(crate) layer: Option<u32>,
     pub(crate) expert: Option<u32>,
+    /// The number at `{*}`.
+    pub(crate) other: Option<u32>,
 }
 
 #[derive(Clone, Copy)]
@@ -39,7 +41,7 @@ pub(crate) fn numbers_from_name(pattern: &str, name: &str) -> Option<Numbers> {
         match placeholder {
             Placeholder::Layer => found.layer = Some(number),
             Placeholder::Expert => found.expert = Some(number),
-            Placeholder::Any => {}
+            Placeholder::Any => found.other = Some(number),
         }
     }
     (pattern == name).then_some(found)

@@ -69,18 +69,20 @@ impl<'a> Resolver<'a> {
         self.rules(component).find_map(|rule| self.tensor(rule, layer, 0).map(|tensor| (rule, tensor)))
     }
 
-    /// Every cell of the family's rules, sorted.
-    pub(crate) fn cells(&self, widths: &Widths) -> Result<Vec<CellSource>, ModelError> {
+    /// Every cell of the family's rules, sorted; with `partial` those that are there.
+    pub(crate) fn cells(&self, widths: &Widths, partial: bool) -> Result<Vec<CellSource>, ModelError> {
         let mut cells = Vec::new();
         for layer in 0..widths.layers {
             for component in self.components() {
-                let Some((rule, first)) = self.rule(layer, component) else {
-                    return Err(self.missing(layer, component, None));
-                };
-                if rule.per_expert() {
-                    self.push_experts(widths, rule, layer, first, &mut cells)?;
-                } else {
-                    cells.push(cell_in(widths, rule, layer, None, first)?);
+                match self.rule(layer, component) {
+                    Some((rule, first)) if rule.per_expert() => {
+                        self.push_experts(widths, rule, layer, first, &mut cells)?;
+                    }
+                    Some((rule, first)) => cells.push(cell_in(widths, rule, layer, None, first)?),
+                    None => match self.missing(layer, component, None) {
+                        ModelError::MissingCell { .. } if partial => {}
+                        error => return Err(error),
+                    },
                 }
             }
         }

@@ -1,8 +1,10 @@
 //! Random matrices of known structure, in f64 and of no particular size: the caller scales them to the planned rms.
 
 use rand::RngExt;
+use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
+use statrs::distribution::ContinuousCDF;
 
 /// `rows x cols` entries, row-major.
 pub(crate) type Entries = Vec<f64>;
@@ -10,6 +12,20 @@ pub(crate) type Entries = Vec<f64>;
 /// Independent standard normal entries.
 pub(crate) fn gaussian(rng: &mut ChaCha8Rng, rows: usize, cols: usize) -> Entries {
     (0..rows * cols).map(|_| StandardNormal.sample(rng)).collect()
+}
+
+/// Normal entries drawn evenly: one from each of `rows * cols` slices of equal probability, shuffled. Shares of them are
+/// those of the distribution to within one entry, so that a few thousand say what a million independent ones would.
+pub(crate) fn even_gaussian(rng: &mut ChaCha8Rng, rows: usize, cols: usize) -> Entries {
+    let count = rows * cols;
+    let normal = statrs::distribution::Normal::standard();
+    let slice = |at: usize, rng: &mut ChaCha8Rng| (at as f64 + rng.random::<f64>()) / count as f64;
+    // An end of the distribution is at infinity; half a slice of the last is far enough.
+    let inside = 0.5 / count as f64;
+    let mut entries: Entries =
+        (0..count).map(|at| normal.inverse_cdf(slice(at, rng).clamp(inside, 1.0 - inside))).collect();
+    entries.shuffle(rng);
+    entries
 }
 
 /// Independent Laplace entries: excess kurtosis 3, and, unlike Student's t, moments that a few thousand entries settle.

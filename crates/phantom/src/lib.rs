@@ -16,6 +16,9 @@
 //! # ; Ok::<(), std::io::Error>(())
 //! ```
 //!
+//! [`write_pair`] makes two checkpoints, before and after a small tuning, whose update density is the project's reference
+//! figure; [`pair_facts`] says so.
+//!
 //! [`write_shaped`] streams random checkpoints of any size to disk, for tests of memory and speed; nothing is planted there.
 //!
 //! This crate knows maps, because facts are read from them. It knows no metrics and no readers of checkpoints: it must not
@@ -24,12 +27,14 @@
 mod cells;
 mod draw;
 mod facts;
+mod pair;
 mod plan;
 mod shaped;
 mod write;
 
 pub use cells::{FFN, HEAD_DIM, HEADS, HIDDEN, KV_HEADS, LAYERS, VOCAB};
-pub use facts::{Fact, Outcome, facts};
+pub use facts::{Fact, Outcome, facts, pair_facts};
+pub use pair::{Pair, write_pair, write_pair_with};
 pub use plan::Plan;
-pub use shaped::{Shape, ShapedDType, write_shaped};
+pub use shaped::{Shape, ShapedDType, write_nudged, write_shaped};
 pub use write::{Phantom, write, write_with};

@@ -175,6 +175,15 @@ impl Shape {
 /// # Errors
 /// When `hidden` is no multiple of `heads`, a count is 0 or a file cannot be written.
 pub fn write_shaped(dir: &Path, shape: &Shape, seed: u64, shards: usize) -> io::Result<u64> {
+    write_nudged(dir, shape, seed, shards, 0.0)
+}
+
+/// The checkpoint of [`write_shaped`] with a normal change of standard deviation `nudge` added to every entry before it is
+/// stored: the other half of a pair.
+///
+/// # Errors
+/// As [`write_shaped`].
+pub fn write_nudged(dir: &Path, shape: &Shape, seed: u64, shards: usize, nudge: f64) -> io::Result<u64> {
     fs::create_dir_all(dir)?;
     let tensors = shape.tensors()?;
     let size = |shape_of: &[usize]| shape_of.iter().product::<usize>() * shape.dtype.bytes();
@@ -182,7 +191,7 @@ pub fn write_shaped(dir: &Path, shape: &Shape, seed: u64, shards: usize) -> io::
     if shards == 0 || shards > tensors.len() || total == 0 {
         return Err(io::Error::other(format!("cannot cut {} tensors into {shards} shards", tensors.len())));
     }
-    let mut pool = Pool::new(shape, seed)?;
+    let mut pool = Pool::new(shape, seed, nudge)?;
     let mut weight_map = serde_json::Map::new();
     let mut rest = tensors.as_slice();
     let mut written = 0;
@@ -262,14 +271,18 @@ struct Pool {
 }
 
 impl Pool {
-    fn new(shape: &Shape, seed: u64) -> io::Result<Self> {
+    fn new(shape: &Shape, seed: u64, nudge: f64) -> io::Result<Self> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let entries = POOL.max(4 * shape.hidden.max(shape.ffn));
         let normal = Normal::new(0.0, SD).map_err(io::Error::other)?;
+        // A generator of its own: the weights before the change are those of the pair's other half.
+        let mut change = ChaCha8Rng::seed_from_u64(!seed);
+        let nudges = Normal::new(0.0, nudge).map_err(io::Error::other)?;
         let mut scaled = vec![Vec::with_capacity(entries * shape.dtype.bytes()); SCALES.len()];
         for _ in 0..entries {
             let x = normal.sample(&mut rng);
-            SCALES.iter().zip(&mut scaled).for_each(|(scale, pool)| shape.dtype.encode(x * scale, pool));
+            let dx = nudges.sample(&mut change);
+            SCALES.iter().zip(&mut scaled).for_each(|(scale, pool)| shape.dtype.encode(x * scale + dx, pool));
         }
         Ok(Self { scaled, entries, bytes: shape.dtype.bytes(), rng })
     }

@@ -9,9 +9,10 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;
 use tomo_map::{CellId, Component};
 
+use crate::Plan;
 use crate::cells::{self, FFN, HEAD_DIM, HEADS, HIDDEN, KV_HEADS, LAYERS, VOCAB};
-use crate::facts::{Plant, facts};
-use crate::{Plan, draw};
+use crate::draw::{self, Entries};
+use crate::facts::{Fact, Plant, facts};
 
 /// Size of cells for which no fact plants another: outside the range of every fact about sizes.
 const UNPLANTED_RMS: f64 = 0.145;
@@ -40,8 +41,14 @@ pub fn write(dir: &Path, seed: u64) -> io::Result<Phantom> {
 /// # Errors
 /// When a file cannot be written.
 pub fn write_with(dir: &Path, seed: u64, plan: &Plan) -> io::Result<Phantom> {
+    save(dir, &tensors(|id| entries(seed, plan, id), &embedding(seed, UNPLANTED_RMS)))?;
+    let planted = facts().iter().map(|f| f.id).filter(|id| plan.plants(id)).collect();
+    Ok(Phantom { dir: dir.to_owned(), seed, planted })
+}
+
+/// Writes a checkpoint of these tensors.
+pub(crate) fn save(dir: &Path, tensors: &[Tensor]) -> io::Result<()> {
     fs::create_dir_all(dir)?;
-    let tensors = tensors(seed, plan);
     let views = tensors
         .iter()
         .map(|t| TensorView::new(Dtype::BF16, t.shape.clone(), &t.bytes).map(|view| (&t.name, view)))
@@ -49,12 +56,10 @@ pub fn write_with(dir: &Path, seed: u64, plan: &Plan) -> io::Result<Phantom> {
         .map_err(io::Error::other)?;
     let metadata = [("format".to_owned(), "pt".to_owned())].into();
     safetensors::serialize_to_file(views, Some(metadata), &dir.join("model.safetensors")).map_err(io::Error::other)?;
-    fs::write(dir.join("config.json"), serde_json::to_vec_pretty(&config())?)?;
-    let planted = facts().iter().map(|f| f.id).filter(|id| plan.plants(id)).collect();
-    Ok(Phantom { dir: dir.to_owned(), seed, planted })
+    fs::write(dir.join("config.json"), serde_json::to_vec_pretty(&config())?)
 }
 
-struct Tensor {
+pub(crate) struct Tensor {
     name: String,
     shape: Vec<usize>,
     bytes: Vec<u8>,
@@ -65,48 +70,67 @@ impl Tensor {
         let bytes = entries.iter().flat_map(|&x| bf16::from_f64(x).to_le_bytes()).collect();
         Self { name, shape, bytes }
     }
+
+    /// The same tensor with `change` made to every entry, and rounded again.
+    pub(crate) fn changed(&self, mut change: impl FnMut(f64) -> f64) -> Self {
+        let entry = |b: &[u8]| bf16::from_le_bytes([b[0], b[1]]).to_f64();
+        let entries: Vec<f64> = self.bytes.chunks_exact(2).map(|b| change(entry(b))).collect();
+        Self::from_entries(self.name.clone(), self.shape.clone(), &entries)
+    }
 }
 
-fn tensors(seed: u64, plan: &Plan) -> Vec<Tensor> {
+/// All tensors of a checkpoint: cells as `entries` draws them, norms of ones.
+pub(crate) fn tensors(entries: impl Fn(CellId) -> Entries, embedding: &Entries) -> Vec<Tensor> {
     let ones = |name: String| Tensor::from_entries(name, vec![HIDDEN], &[1.0; HIDDEN]);
-    let mut all: Vec<Tensor> = cells::all().map(|cell| cell_tensor(seed, plan, cell)).collect();
+    let cell = |id: CellId| {
+        let (rows, cols) = cells::shape(id.component);
+        Tensor::from_entries(cells::tensor_name(id.layer, id.component), vec![rows, cols], &entries(id))
+    };
+    let mut all: Vec<Tensor> = cells::all().map(cell).collect();
     for layer in 0..LAYERS {
         all.push(ones(format!("model.layers.{layer}.input_layernorm.weight")));
         all.push(ones(format!("model.layers.{layer}.post_attention_layernorm.weight")));
     }
     all.push(ones("model.norm.weight".to_owned()));
-    let mut embedding = draw::gaussian(&mut stream(seed, u64::MAX), VOCAB, HIDDEN);
-    draw::scale_to_rms(&mut embedding, UNPLANTED_RMS);
-    all.push(Tensor::from_entries("model.embed_tokens.weight".to_owned(), vec![VOCAB, HIDDEN], &embedding));
+    all.push(Tensor::from_entries("model.embed_tokens.weight".to_owned(), vec![VOCAB, HIDDEN], embedding));
     all
 }
 
-fn cell_tensor(seed: u64, plan: &Plan, id: CellId) -> Tensor {
-    let (rows, cols) = cells::shape(id.component);
-    let mut rng = stream(seed, stream_of(id));
-    let planted = || facts().iter().filter(|f| plan.plants(f.id));
-    let rms = planted().find_map(|f| match f.plant {
+/// An embedding of normal entries.
+pub(crate) fn embedding(seed: u64, rms: f64) -> Entries {
+    let mut embedding = draw::gaussian(&mut stream(seed, u64::MAX), VOCAB, HIDDEN);
+    draw::scale_to_rms(&mut embedding, rms);
+    embedding
+}
+
+/// Size of a cell's weights, where a fact that is planted says.
+pub(crate) fn planted_rms(facts: &[Fact], plan: &Plan, id: CellId) -> Option<f64> {
+    facts.iter().filter(|f| plan.plants(f.id)).find_map(|f| match f.plant {
         Plant::Rms(level) => level(id),
         _ => None,
-    });
+    })
+}
+
+fn entries(seed: u64, plan: &Plan, id: CellId) -> Entries {
+    let (rows, cols) = cells::shape(id.component);
     let structure = facts().iter().find_map(|f| match f.plant {
         Plant::Structure { here, draw } => (here(id) && plan.plants(f.id)).then_some(draw),
         Plant::Noise { here, otherwise } => (here(id) && !plan.plants(f.id)).then_some(otherwise),
-        Plant::Rms(_) => None,
+        Plant::Rms(_) | Plant::OneStep => None,
     });
-    let mut entries = structure.unwrap_or(draw::gaussian)(&mut rng, rows, cols);
-    draw::scale_to_rms(&mut entries, rms.unwrap_or(UNPLANTED_RMS));
-    Tensor::from_entries(cells::tensor_name(id.layer, id.component), vec![rows, cols], &entries)
+    let mut entries = structure.unwrap_or(draw::gaussian)(&mut stream(seed, stream_of(id)), rows, cols);
+    draw::scale_to_rms(&mut entries, planted_rms(facts(), plan, id).unwrap_or(UNPLANTED_RMS));
+    entries
 }
 
 /// Every tensor draws from its own stream, so that what is planted in one never moves another.
-fn stream(seed: u64, number: u64) -> ChaCha8Rng {
+pub(crate) fn stream(seed: u64, number: u64) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(number);
     rng
 }
 
-fn stream_of(id: CellId) -> u64 {
+pub(crate) fn stream_of(id: CellId) -> u64 {
     u64::from(id.layer) * Component::ALL.len() as u64 + id.component.index() as u64
 }
 

@@ -21,7 +21,9 @@ pub enum ShapeError {
     #[error("group size is 0, expected at least 1")]
     EmptyGroup,
     /// Rows do not consist of whole blocks of a type that is stored in such only.
-    #[error("rows of {cols} weights cannot be stored as {id}, expected a multiple of {elements}; llama.cpp would store them as {fallback}")]
+    #[error(
+        "rows of {cols} weights cannot be stored as {id}, expected a multiple of {elements}; llama.cpp would store them as {fallback}"
+    )]
     Blocks {
         /// The format.
         id: &'static str,

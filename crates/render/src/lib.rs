@@ -14,7 +14,7 @@
 //! let cell = Cell { id, out_features: 4, in_features: 4, tensor: "q".into(), dtype: "F32".into() };
 //! let map = Map {
 //!     grid: Grid { layers: 1, cells: vec![cell], missing: vec![] },
-//!     columns: vec![Column { info, scores: vec![Score::from_value(0.25)] }],
+//!     columns: vec![Column::new(info, vec![Score::from_value(0.25)])],
 //!     ..Map::default()
 //! };
 //! let view = map.default_view("rms")?;

@@ -1,6 +1,6 @@
 //! The sentences in and around a picture. Everything from a map is cleaned on its way in.
 
-use tomo_map::{Direction, MetricInfo, Place, View};
+use tomo_map::{Direction, MetricInfo, Place, Sides, View};
 
 use crate::colour::Scale;
 use crate::picture::{Picture, model_name};
@@ -25,8 +25,12 @@ pub(crate) fn subtitle(picture: &Picture<'_>) -> Vec<String> {
         size.push_str(&format!(" of {matrices} matrices"));
     }
     // Scores of weights alone owe nothing to the text that other metrics of the map were measured on.
-    let reads_text = ["activations", "gradients"].contains(&view.info.family.as_ref()) || view.info.id.ends_with("@x");
+    let reads_text =
+        ["activations", "gradients", "causal"].contains(&view.info.family.as_ref()) || view.info.id.ends_with("@x");
     let text = match (&p.text, p.tokens) {
+        _ if view.info.family == "delta" => {
+            p.against.as_ref().map_or_else(String::new, |base| format!("against: {}", escape::plain(&base.model, 120)))
+        }
         (Some(text), _) if reads_text => format!("text: {}", escape::plain(text, 120)),
         (None, Some(tokens)) => format!("{tokens} tokens of text"),
         _ => String::new(),
@@ -73,8 +77,24 @@ pub(crate) fn notes(picture: &Picture<'_>) -> Vec<String> {
         notes.push(format!("Caveat: {}", sentence(&m.caveat)));
     }
     notes.extend(view.notes.iter().map(|n| capitalised(&sentence(n))));
+    notes.extend(picture.map.sides.as_deref().map(unlike));
     notes.retain(|n| !n.is_empty());
     notes
+}
+
+/// In what the two maps of a difference are not alike.
+fn unlike(sides: &Sides) -> String {
+    const MOST: usize = 4;
+    let unlike = sides.unlike();
+    let shown = |text: &str| if text.is_empty() { "none".to_owned() } else { escape::plain(text, 60) };
+    let named = unlike.iter().filter(|u| !u.what.contains("digest")).take(MOST);
+    let named: Vec<String> =
+        named.map(|u| format!("{} {} and {}", u.what, shown(&u.first), shown(&u.second))).collect();
+    match (named.is_empty(), unlike.is_empty()) {
+        (_, true) => "Both maps are of the same model, text, options and version.".to_owned(),
+        (true, false) => "Both maps go by the same names, but their digests differ.".to_owned(),
+        (false, false) => format!("First and second: {}.", named.join("; ")),
+    }
 }
 
 fn reading_direction(info: &MetricInfo) -> &'static str {
@@ -134,7 +154,8 @@ fn sentence(text: &str) -> String {
     if text.is_empty() || text.ends_with(['.', '!', '?', '…']) { text } else { format!("{text}.") }
 }
 
-fn capitalised(text: &str) -> String {
+/// The same text with a capital first letter.
+pub(crate) fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }

@@ -45,7 +45,7 @@ pub fn tiny_map(dims: LlamaDims, columns: &[(MetricInfo, ScoreOf)]) -> Map {
     let grid = tiny_grid(dims);
     let columns = columns
         .iter()
-        .map(|(info, score)| Column { info: info.clone(), scores: grid.cells.iter().map(|c| score(c.id)).collect() })
+        .map(|(info, score)| Column::new(info.clone(), grid.cells.iter().map(|c| score(c.id)).collect()))
         .collect();
     let provenance = Provenance {
         model: "tiny".to_owned(),
@@ -57,5 +57,5 @@ pub fn tiny_map(dims: LlamaDims, columns: &[(MetricInfo, ScoreOf)]) -> Map {
         started: "2000-01-01T00:00:00Z".to_owned(),
         ..Provenance::default()
     };
-    Map { provenance, grid, columns }
+    Map { provenance, grid, columns, ..Map::default() }
 }

@@ -2,7 +2,7 @@
 //!
 //! This crate is the facade: [`scan`] goes from a path to a [`Map`], and [`cli`] is the command line over it. The parts
 //! are usable alone: [`checkpoint`], [`text`], [`model`],
-//! [`metrics`], [`map`], [`render`], [`quant`].
+//! [`metrics`], [`map`], [`render`], [`quant`], [`verify`].
 //!
 //! ```no_run
 //! use tomograph::scan::{Request, Silent, scan};
@@ -12,14 +12,19 @@
 //! # Ok::<(), anyhow::Error>(())
 //! ```
 
+mod adapter;
+pub mod agreement_file;
 pub mod answers;
 pub mod cli;
+mod comparison;
 pub mod draws_file;
 pub mod measure;
+pub mod measured_file;
 mod reverse;
 pub mod run;
 pub mod scan;
 
+pub use adapter::AdapterScan;
 pub use reverse::PlannedPass;
 pub use tomo_checkpoint as checkpoint;
 pub use tomo_map as map;
@@ -29,3 +34,4 @@ pub use tomo_model as model;
 pub use tomo_quant as quant;
 pub use tomo_render as render;
 pub use tomo_text as text;
+pub use tomo_verify as verify;

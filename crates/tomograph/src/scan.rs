@@ -7,10 +7,15 @@ use std::time::{Instant, SystemTime};
 
 use anyhow::{Context, ensure};
 use tomo_map::{CellId, Column, Map, Provenance};
-use tomo_metrics::{Activations, Imatrix, Options, Progress, Request as MetricsRequest, Selected};
+use tomo_metrics::{
+    Activations, Cast, Causal, CausalPlan, Imatrix, Keep, Measured, Options, Progress, Request as MetricsRequest,
+    Selected,
+};
 use tomo_model::engine::{MemoryPlan, Observer, PassProgress, Until};
 use tomo_model::{CellOverride, Model, OpenOptions};
 
+use crate::adapter::AdapterScan;
+use crate::comparison::Comparison;
 use crate::draws_file::KeptDraws;
 use crate::reverse::{Backward, PlannedPass, ReversePasses, default_draws};
 use crate::run::{Run, RunOptions, TextRequest};
@@ -26,6 +31,15 @@ pub struct Request {
     pub metrics: Vec<Selected>,
     /// Cells the family does not know, named by the user.
     pub cells: Vec<CellOverride>,
+    /// The checkpoint to compare with (what the model was before it was tuned), for metrics that compare, and for those that put
+    /// cells of it into the model.
+    pub against: Option<PathBuf>,
+    /// That checkpoint as the user named it; its path where empty.
+    pub against_name: String,
+    /// What both sides of a comparison are rounded to first; nothing where `None`.
+    pub cast: Option<Cast>,
+    /// Whether cells that cannot be compared are left out instead of being an error.
+    pub partial: bool,
     /// Group size, seed.
     pub options: Options,
     /// Worker threads; the machine's where `None`.
@@ -44,6 +58,8 @@ pub struct Request {
     pub draws: Option<usize>,
     /// Where reverse passes leave what they need to go on after they were ended, and find it; nowhere where `None`.
     pub resume: Option<PathBuf>,
+    /// Where scans of changed models keep what they know while they run, and find it; nowhere where `None`.
+    pub keep: Option<PathBuf>,
     /// Command line for the provenance.
     pub command: String,
 }
@@ -56,6 +72,10 @@ impl Request {
             name: String::new(),
             metrics: Vec::new(),
             cells: Vec::new(),
+            against: None,
+            against_name: String::new(),
+            cast: None,
+            partial: false,
             options: Options::default(),
             threads: None,
             memory_bytes: None,
@@ -65,6 +85,7 @@ impl Request {
             imatrix: None,
             draws: None,
             resume: None,
+            keep: None,
             command: String::new(),
         }
     }
@@ -78,16 +99,18 @@ impl Request {
         Ok(self)
     }
 
-    /// The metrics: those asked for, or all that the weights alone give.
-    fn selected(&self) -> anyhow::Result<Vec<Selected>> {
-        Ok(if self.metrics.is_empty() { tomo_metrics::select("all")? } else { self.metrics.clone() })
+    /// The metrics: those asked for, with what may not be left out beside them; or, of a comparison, all of its family; or
+    /// all that the weights alone give.
+    pub(crate) fn selected(&self) -> anyhow::Result<Vec<Selected>> {
+        let all = if self.against.is_some() { "delta" } else { "all" };
+        let asked = if self.metrics.is_empty() { tomo_metrics::select(all)? } else { self.metrics.clone() };
+        Ok(tomo_metrics::with_companions(asked))
     }
 
     /// The part of the scan that needs no text.
     fn metrics_request(&self) -> anyhow::Result<MetricsRequest> {
-        let metrics = self.selected()?.into_iter().filter(|m| !m.reads_text()).collect();
         Ok(MetricsRequest {
-            metrics,
+            metrics: self.selected()?.into_iter().filter(|m| !m.reads_text() && !m.reads_base()).collect(),
             options: self.options.clone(),
             threads: self.threads,
             cache_dir: self.cache.clone(),
@@ -123,19 +146,49 @@ impl PassProgress for Silent {
 /// Opens the checkpoint at `path` and recognises its family.
 ///
 /// # Errors
-/// A file that cannot be read or is damaged, an unknown family, a checkpoint that contradicts its configuration.
+/// A file that cannot be read or is damaged, an unknown family, a checkpoint that contradicts its configuration, an adapter.
 pub fn open(path: &Path, cells: &[CellOverride]) -> anyhow::Result<Model> {
-    let source = tomo_checkpoint::open(path)?;
-    Ok(Model::open(source, &OpenOptions { cell_overrides: cells.to_vec() })?)
+    open_as(path, cells, false)
 }
 
-/// Opens and scans.
+/// [`open`]; with `partial`, cells may be missing.
+fn open_as(path: &Path, cells: &[CellOverride], partial: bool) -> anyhow::Result<Model> {
+    ensure!(
+        tomo_checkpoint::open_adapter(path)?.is_none(),
+        "this is an adapter, not a model\n  path: {}\n  hint: tomograph map ADAPTER --against BASE shows what it changes; to run it, \
+         merge it with peft first",
+        path.display()
+    );
+    let source = tomo_checkpoint::open(path)?;
+    Ok(Model::open(source, &OpenOptions { cell_overrides: cells.to_vec(), partial })?)
+}
+
+/// Opens the model of `request`.
+///
+/// # Errors
+/// As [`open`]. Missing cells are no error where the request is [partial](Request::partial).
+pub fn open_requested(request: &Request) -> anyhow::Result<Model> {
+    open_as(&request.path, &request.cells, request.partial)
+}
+
+/// Opens the base of `request`, which is at `path`.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn open_base(path: &Path, request: &Request) -> anyhow::Result<Model> {
+    open_as(path, &request.cells, request.partial).context("cannot use the checkpoint of --against")
+}
+
+/// Opens and scans: a model, or an adapter.
 ///
 /// # Errors
 /// As [`open`] and [`Scan::new`]; and when a tensor cannot be read during the scan. A cancelled scan is not an error: what
 /// was not reached is marked as not measured.
 pub fn scan(request: &Request, progress: &dyn Watcher) -> anyhow::Result<Map> {
-    let model = Arc::new(open(&request.path, &request.cells)?);
+    if let Some(files) = tomo_checkpoint::open_adapter(&request.path)? {
+        return Ok(AdapterScan::new(&files, request)?.run(progress)?.map);
+    }
+    let model = Arc::new(open_requested(request)?);
     Ok(Scan::new(model, request, &mut std::io::empty())?.run(progress)?.map)
 }
 
@@ -150,6 +203,10 @@ pub struct Scan<'a> {
     /// What takes its place.
     imatrix: Option<Imatrix>,
     reverse: Option<ReversePasses>,
+    /// Runs of changed models.
+    causal: Option<Causal>,
+    /// What the model is compared with, where a metric compares.
+    comparison: Option<Comparison>,
 }
 
 /// What a scan leaves.
@@ -158,6 +215,10 @@ pub struct Scanned {
     pub map: Map,
     /// What was drawn for `predicted-kl-*`, for sets and pairs of cells.
     pub draws: Vec<KeptDraws>,
+    /// What every change did to every sequence, of causal metrics.
+    pub measured: Vec<Measured>,
+    /// Whether it was cancelled before it was done.
+    pub ended_early: bool,
     /// Folders of passes that are over: to be removed when the results are safe.
     pub spent: Vec<PathBuf>,
 }
@@ -177,7 +238,8 @@ impl<'a> Scan<'a> {
             imatrix.is_none() || reads_activations,
             "none of the metrics reads an imatrix: try input-energy or err-int4@x"
         );
-        let runs = reads_gradients || (reads_activations && imatrix.is_none());
+        let is_causal = selected.iter().any(Selected::is_causal);
+        let runs = reads_gradients || is_causal || (reads_activations && imatrix.is_none());
         let run = if runs { Some(Run::new(&model, &request.text, &request.run, stdin)?) } else { None };
         let forward = match &run {
             Some(run) if reads_activations && imatrix.is_none() => {
@@ -197,8 +259,18 @@ impl<'a> Scan<'a> {
             }
             None => None,
         };
+        let causal = match &run {
+            Some(run) if is_causal => causal(&model, request, run, &selected)?,
+            _ => None,
+        };
         let imatrix = imatrix.map(Imatrix::read).transpose()?;
-        Ok(Self { model, request, run, forward, imatrix, reverse })
+        let comparison = Comparison::new(&model, request, &selected)?;
+        Ok(Self { model, request, run, forward, imatrix, reverse, causal, comparison })
+    }
+
+    /// What a reader has to know about the comparison; whole sentences without the full stop.
+    pub fn notes(&self) -> &[String] {
+        self.comparison.as_ref().map_or(&[], Comparison::notes)
     }
 
     /// The model ready to run, where a metric reads a text.
@@ -216,18 +288,29 @@ impl<'a> Scan<'a> {
         self.reverse.iter().flat_map(ReversePasses::planned).collect()
     }
 
+    /// The runs of changed models that it will make last.
+    pub fn causal(&self) -> Option<&CausalPlan> {
+        self.causal.as_ref().map(Causal::plan)
+    }
+
     /// Scans.
     ///
     /// # Errors
     /// When a tensor cannot be read or run. A cancelled scan is not an error.
     pub fn run(self, progress: &dyn Watcher) -> anyhow::Result<Scanned> {
-        let Self { model, request, run, forward, imatrix, reverse } = self;
+        let Self { model, request, run, forward, imatrix, reverse, causal, comparison } = self;
         let started = SystemTime::now();
         let clock = Instant::now();
         let weights = request.metrics_request()?;
         let mut columns =
             if weights.metrics.is_empty() { Vec::new() } else { tomo_metrics::scan(&model, &weights, progress)? };
         let mut provenance = Provenance::default();
+        let mut beside = Vec::new();
+        if let Some(comparison) = comparison {
+            columns.extend(comparison.scan(&model, request, progress)?);
+            beside.extend(comparison.beside(&model)?);
+            provenance.against = Some(comparison.provenance(request)?);
+        }
         if let Some(imatrix) = imatrix {
             let whole = MetricsRequest { metrics: request.selected()?, ..weights };
             columns.extend(tomo_metrics::scan_imatrix(&model, &imatrix, &whole, progress)?);
@@ -235,6 +318,7 @@ impl<'a> Scan<'a> {
             provenance.text = Some(format!("imatrix {}", path.display()));
         }
         let mut backward = Backward::default();
+        let (mut measured, mut ended_early) = (Vec::new(), false);
         if let Some(run) = run {
             provenance = of_text(&run, provenance);
             if let Some((activations, plan)) = forward {
@@ -244,17 +328,28 @@ impl<'a> Scan<'a> {
             if let Some(reverse) = reverse {
                 provenance.loss = Some(run.loss());
                 provenance.draws = reverse.draws().and_then(|n| u64::try_from(n).ok());
-                let key = resume_key(&model, request, &run, &reverse.options)?;
+                let key = match &request.resume {
+                    Some(_) => resume_key(&model, request, &run, &reverse.options, &request.selected()?)?,
+                    None => String::new(),
+                };
                 let resume = request.resume.as_deref().map(|folder| (folder, key.as_str()));
                 backward = reverse.run(&run, resume, progress)?;
                 columns.append(&mut backward.columns);
+            }
+            if let Some(mut causal) = causal {
+                ended_early = !causal.run(&run.engine, &run.windows.sequences, progress)?;
+                columns.extend(causal.columns());
+                measured = causal.measured();
+                if !ended_early {
+                    backward.spent.extend(causal_folder(request));
+                }
             }
         }
         let order: Vec<String> = request.selected()?.iter().map(Selected::id).collect();
         columns.sort_by_key(|c| order.iter().position(|id| *id == c.info.id));
         let provenance = provenance_of(&model, request, started, clock.elapsed().as_secs_f64(), provenance)?;
-        let map = Map { provenance, grid: model.grid().clone(), columns };
-        Ok(Scanned { map, draws: backward.draws, spent: backward.spent })
+        let map = Map { provenance, grid: model.grid().clone(), columns, beside, ..Map::default() };
+        Ok(Scanned { map, draws: backward.draws, measured, ended_early, spent: backward.spent })
     }
 }
 
@@ -273,17 +368,44 @@ fn of_text(run: &Run, before: Provenance) -> Provenance {
     }
 }
 
-/// All that decides the results of reverse passes.
-fn resume_key(model: &Model, request: &Request, run: &Run, options: &Options) -> anyhow::Result<String> {
-    if request.resume.is_none() {
-        return Ok(String::new());
+/// Where a scan of changed models keeps what it knows.
+fn causal_folder(request: &Request) -> Option<PathBuf> {
+    Some(request.keep.as_ref()?.join("causal"))
+}
+
+fn causal(model: &Arc<Model>, request: &Request, run: &Run, selected: &[Selected]) -> anyhow::Result<Option<Causal>> {
+    let selected: Vec<Selected> = selected.iter().filter(|s| s.is_causal()).copied().collect();
+    let mut base = None;
+    if let Some(path) = &request.against {
+        base = Some(Arc::new(open(path, &request.cells)?));
     }
+    let keep = match causal_folder(request) {
+        Some(folder) => {
+            let mut key = resume_key(model, request, run, &request.options, &selected)?;
+            if let Some(base) = &base {
+                key.push_str(&base.source().digest().context("cannot digest the other checkpoint")?);
+            }
+            Some(Keep { folder, key })
+        }
+        None => None,
+    };
+    Ok(Causal::new(&run.engine, model, &selected, &request.options, &run.lengths(), base, keep)?)
+}
+
+/// All that decides the results of passes for some metrics.
+fn resume_key(
+    model: &Model,
+    request: &Request,
+    run: &Run,
+    options: &Options,
+    metrics: &[Selected],
+) -> anyhow::Result<String> {
     let digest = model.source().digest().context("cannot digest the checkpoint")?;
     let config = tomo_checkpoint::config_digest(model.source().config());
-    let metrics = request.selected()?;
+    let ignored = &request.run.ignored_config_keys;
     let (text, loss) = (run.windows.digest(), &run.answers);
     let (version, threads) = (env!("CARGO_PKG_VERSION"), run.engine.threads());
-    Ok(format!("{version} {digest} {config:?} {metrics:?} {options:?} {text} {loss:?} {threads}"))
+    Ok(format!("{version} {digest} {config:?} {ignored:?} {metrics:?} {options:?} {text} {loss:?} {threads}"))
 }
 
 /// What `request` would cost on `model`.
@@ -302,14 +424,27 @@ fn provenance_of(
     of_text: Provenance,
 ) -> anyhow::Result<Provenance> {
     let source = model.source();
-    let name = if request.name.is_empty() { request.path.display().to_string() } else { request.name.clone() };
-    Ok(Provenance {
-        model: name,
+    let about = Provenance {
         model_digest: source.digest().context("cannot digest the checkpoint")?,
         config_digest: tomo_checkpoint::config_digest(source.config()),
         family: model.family().to_owned(),
         format: source.format().to_string(),
         dims: model.dims().letters().into_iter().map(|(letter, n)| (letter.to_owned(), n)).collect(),
+        ..of_text
+    };
+    Ok(provenance_of_scan(request, started, seconds, about))
+}
+
+/// `about` what was scanned, with how and when.
+pub(crate) fn provenance_of_scan(
+    request: &Request,
+    started: SystemTime,
+    seconds: f64,
+    about: Provenance,
+) -> Provenance {
+    let name = if request.name.is_empty() { request.path.display().to_string() } else { request.name.clone() };
+    Provenance {
+        model: name,
         seed: request.options.seed,
         group: u64::try_from(request.options.group).ok(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -317,8 +452,8 @@ fn provenance_of(
         started: humantime::format_rfc3339_seconds(started).to_string(),
         seconds,
         peak_rss_bytes: peak_rss_bytes(),
-        ..of_text
-    })
+        ..about
+    }
 }
 
 /// Whether any cell of `columns` was left out because the scan was cancelled.

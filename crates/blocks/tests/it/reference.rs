@@ -2,8 +2,8 @@
 
 use tomo_blocks::{BlockError, Dispatch, TYPES};
 
-use crate::{decoded, encoded};
 use crate::fixture::{Fixture, Rows, floats};
+use crate::{decoded, encoded};
 
 /// Types that importances change nothing about: the fixture has their bytes once.
 const PLAIN: [&str; 5] = ["f32", "f16", "bf16", "q8_0", "mxfp4"];

@@ -2,10 +2,11 @@ use super::spec::{Choice, Spec};
 use crate::{Error, ErrorKind};
 
 const INDEX: &str = "model.safetensors.index.json";
-/// What belongs to safetensors where the repository has it: the configuration and the tokenizer, in any of its formats. A GGUF
-/// file has both inside.
-const COMPANIONS: [&str; 8] = [
+/// What belongs to safetensors where the repository has it: the configuration (of an adapter, its own) and the tokenizer, in
+/// any of its formats. A GGUF file has both inside.
+const COMPANIONS: [&str; 9] = [
     "config.json",
+    "adapter_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",

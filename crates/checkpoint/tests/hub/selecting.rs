@@ -156,6 +156,14 @@ fn the_tokenizer_comes_with_safetensors_from_the_same_folder() {
 }
 
 #[test]
+fn an_adapter_comes_with_its_configuration() {
+    let weights = File::new("adapter_model.safetensors", SHARD_1, "first shard ".repeat(20_000));
+    let files = vec![File::new("adapter_config.json", EMPTY_OBJECT, "{}"), weights];
+    let expected = ["adapter_config.json", "adapter_model.safetensors"].map(str::to_owned).to_vec();
+    assert_eq!(brought(files, "org/name"), (expected, "adapter_model.safetensors".to_owned()));
+}
+
+#[test]
 fn a_repository_is_told_from_a_path() {
     let ids = [
         "org/name",

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::ser::{Formatter, Serializer};
 
 use crate::error::quoted;
-use crate::{Column, Grid, Map, MapError, MapErrorKind as Kind, Provenance};
+use crate::{Beside, Column, Grid, Map, MapError, MapErrorKind as Kind, Provenance, Sides};
 
 /// The schema this version writes and reads.
 pub const SCHEMA: &str = "tomograph.map/1";
@@ -15,6 +15,10 @@ struct FileOut<'a> {
     provenance: &'a Provenance,
     grid: &'a Grid,
     metrics: &'a [Column],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sides: Option<&'a Sides>,
+    #[serde(skip_serializing_if = "<[Beside]>::is_empty")]
+    beside: &'a [Beside],
 }
 
 #[derive(Deserialize)]
@@ -22,6 +26,10 @@ struct FileIn {
     provenance: Provenance,
     grid: Grid,
     metrics: Vec<Column>,
+    #[serde(default)]
+    beside: Vec<Beside>,
+    #[serde(default)]
+    sides: Option<Box<Sides>>,
 }
 
 #[derive(Deserialize)]
@@ -37,7 +45,14 @@ struct Head {
 /// ([`Map::validate`]): a file that could not be read back is not written.
 pub fn write_json(map: &Map, mut output: impl Write) -> Result<(), MapError> {
     map.validate()?;
-    let file = FileOut { schema: SCHEMA, provenance: &map.provenance, grid: &map.grid, metrics: &map.columns };
+    let file = FileOut {
+        schema: SCHEMA,
+        provenance: &map.provenance,
+        grid: &map.grid,
+        metrics: &map.columns,
+        sides: map.sides.as_deref(),
+        beside: &map.beside,
+    };
     let failed = |error: String| MapError::new(Kind::Output, "map.json", "an output that takes it", error);
     let mut serializer = Serializer::with_formatter(&mut output, OneLinePerEntry::default());
     file.serialize(&mut serializer).map_err(|e| failed(e.to_string()))?;
@@ -61,7 +76,8 @@ pub fn read_json(bytes: &[u8]) -> Result<Map, MapError> {
         }
     }
     let file: FileIn = serde_json::from_slice(bytes).map_err(|e| from_serde(&e))?;
-    let map = Map { provenance: file.provenance, grid: file.grid, columns: file.metrics };
+    let FileIn { provenance, grid, metrics: columns, beside, sides } = file;
+    let map = Map { provenance, grid, columns, beside, sides };
     map.validate()?;
     Ok(map)
 }

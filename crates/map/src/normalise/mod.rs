@@ -63,9 +63,10 @@ impl Normalisation {
     }
 
     /// What a metric is shown under unless the user says otherwise: its own numbers if they may be compared over the
-    /// map, else the percentile rank within each column (which no outlier can flatten).
+    /// map or have a natural middle (which ranks would hide), else the percentile rank within each column (which no outlier
+    /// can flatten).
     pub fn default_for(info: &MetricInfo) -> &'static Self {
-        if info.scope.is_by_column() { &rank::NORMALISATION } else { &raw::NORMALISATION }
+        if info.scope.is_by_column() && info.middle.is_none() { &rank::NORMALISATION } else { &raw::NORMALISATION }
     }
 }
 
@@ -122,6 +123,7 @@ impl Map {
         };
         view.notes.extend(averaging_note(&view));
         view.notes.extend(column.info.scope.shared().map(str::to_owned));
+        view.notes.extend(column.measurement.iter().flat_map(crate::Measurement::notes));
         if column.info.scope.is_by_column() && !(normalisation.within_column)(&column.info) {
             view.notes.push("numbers of different columns cannot be compared: this metric depends on the shape".into());
         }

@@ -6,11 +6,21 @@
 mod bootstrap;
 mod change;
 mod effect;
+mod reliability;
+mod samples;
+mod sequences;
+mod sign_test;
+mod spearman;
 mod spread;
 
 pub use bootstrap::{Bootstrap, quantile};
 pub use change::{Evidence, Line, Shape, ShapeTest, Split, line, split};
 pub use effect::cliffs_delta;
+pub use reliability::{RankInterval, Reliability, rank_intervals, share_in_own_decile, spearman_brown, split_half};
+pub use samples::{CellSamples, Sampled};
+pub use sequences::SequenceTable;
+pub use sign_test::{interval_of_difference, sign_test};
+pub use spearman::{kendall, partial, partial_spearman, pearson, spearman, top_count, top_overlap};
 pub use spread::{median, ranks, robust_z, z_scores};
 
 /// `values` over their largest magnitude, and that magnitude (1 if all are zero).
@@ -20,8 +30,8 @@ pub(crate) fn scaled(values: &[f64]) -> (Vec<f64>, f64) {
     (values.iter().map(|v| v / scale).collect(), scale)
 }
 
-/// Mean of at least one value; finite.
-pub(crate) fn mean(values: &[f64]) -> f64 {
+/// Mean of at least one finite value; finite, whatever their size.
+pub fn mean(values: &[f64]) -> f64 {
     let n = values.len() as f64;
     let sum: f64 = values.iter().sum();
     if sum.is_finite() {

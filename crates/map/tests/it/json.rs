@@ -191,7 +191,7 @@ fn maps_of_schema_1_stay_readable() {
         }
     }
     seen.sort();
-    assert_eq!(seen, ["first-light.json"]);
+    assert_eq!(seen, ["changes.json", "first-light.json"]);
 }
 
 /// What the first fixture says, spelt out, so that "readable" means "means the same".
@@ -209,4 +209,19 @@ fn the_first_fixture_says_what_it_said() {
     let cell = tomo_map::CellId { layer: 1, component: Component::AttnK, expert: None };
     assert_eq!(map.score("kl-int3", cell).unwrap().status(), Status::NotMeasured);
     assert_eq!(map.score("kl-int3", cell).unwrap().reason(), Some("the scan was stopped"));
+}
+
+/// A map of changes: what it was compared with, and the table beside the grid.
+#[test]
+fn the_fixture_of_changes_says_what_it_said() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/maps/v1/changes.json");
+    let map = read_json(&std::fs::read(path).unwrap()).unwrap();
+    let against = map.provenance.against.unwrap();
+    assert_eq!((against.model.as_str(), against.format.as_str()), ("fixtures/parity/llama", "safetensors"));
+    assert_eq!((against.cast, against.notes.len()), (None, 1));
+    let [beside] = map.beside.as_slice() else { panic!("one table was written") };
+    assert_eq!((beside.id.as_str(), beside.rows.len()), ("norm-gain-drift", 5));
+    assert_eq!(beside.rows[2].layer, Some(1));
+    assert_eq!(beside.rows[4].layer, None);
+    assert_eq!(beside.rows[4].score.value(), Some(0.175_095_532_648_058_7));
 }

@@ -3,8 +3,10 @@
 // A panic in a test's helper is the failure report, as in the test itself.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod agreement;
 mod bootstrap;
 mod csv;
+mod difference;
 mod json;
 mod normalise;
 mod number;

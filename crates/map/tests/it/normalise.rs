@@ -119,7 +119,7 @@ fn null_shows_the_maps_own_null_metric() {
         i.middle = Some(1.0);
         i.unit = "times the null".into();
     });
-    map.columns.push(Column { info: null, scores: [4.0, 3.0, 2.0, 1.0].map(Score::from_value).to_vec() });
+    map.columns.push(Column::new(null, [4.0, 3.0, 2.0, 1.0].map(Score::from_value).to_vec()));
     let view = by(&map, "null");
     assert_eq!(values(&view), [4.0, 3.0, 2.0, 1.0]);
     assert_eq!((view.info.id.as_ref(), view.unit.as_ref(), view.middle), ("s@null", "times the null", Some(1.0)));
@@ -183,9 +183,11 @@ fn ranks_stay_within_the_column_where_only_a_column_may_be_compared() {
 /// Numbers that cells share are comparable over the map, and every view says which of them are copies.
 #[test]
 fn shared_numbers_are_said_to_be_shared() {
-    for (scope, distinct, words) in
-        [(Scope::Input, 4, "four distinct columns"), (Scope::Layer, 1, "one number per layer")]
-    {
+    for (scope, distinct, words) in [
+        (Scope::Input, 4, "four distinct columns"),
+        (Scope::Silence, 3, "three distinct columns"),
+        (Scope::Layer, 1, "one number per layer"),
+    ] {
         let map = small(with(|i| i.scope = scope));
         let view = map.default_view("s").unwrap();
         assert_eq!((view.normalisation, view.across_columns), ("raw", true));

@@ -4,8 +4,8 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use tomo_map::{
-    Additivity, Cell, CellId, Column, Component, Direction, Grid, Map, Meaning, MetricInfo, MissingColumn, Provenance,
-    Scope, Score, Status,
+    Additivity, Against, Beside, BesideRow, Cell, CellId, Column, Component, Direction, Grid, Map, Meaning, MetricInfo,
+    MissingColumn, Provenance, Scope, Score, Status,
 };
 
 pub(crate) fn info(id: &str) -> MetricInfo {
@@ -40,9 +40,9 @@ pub(crate) fn map_of(info: MetricInfo, layers: u32, scores: &[(u32, Component, O
     let cells = scores.iter().map(|(l, c, e, _)| cell(*l, *c, *e, (2, 3))).collect();
     let scores = scores.iter().map(|(_, _, _, s)| s.clone()).collect();
     Map {
-        provenance: Provenance::default(),
         grid: Grid { layers, cells, missing: Vec::new() },
-        columns: vec![Column { info, scores }],
+        columns: vec![Column::new(info, scores)],
+        ..Map::default()
     }
 }
 
@@ -83,7 +83,13 @@ fn metric_info(at: usize) -> impl Strategy<Value = MetricInfo> {
     let meaning =
         prop_oneof![Just(Meaning::Structure), Just(Meaning::Used), Just(Meaning::Fragile), Just(Meaning::Changed)];
     let direction = prop_oneof![Just(Direction::High), Just(Direction::Low), Just(Direction::Neutral)];
-    let scope = prop_oneof![Just(Scope::Map), Just(Scope::Column), Just(Scope::Input), Just(Scope::Layer)];
+    let scope = prop_oneof![
+        Just(Scope::Map),
+        Just(Scope::Column),
+        Just(Scope::Input),
+        Just(Scope::Silence),
+        Just(Scope::Layer)
+    ];
     let additivity = prop_oneof![Just(Additivity::Additive), Just(Additivity::NonNegative), Just(Additivity::Signed)];
     (vec(text(), 6), meaning, direction, scope, additivity, option::of(finite()), any::<bool>()).prop_map(
         move |(t, meaning, direction, scope, additivity, middle, proxy)| MetricInfo {
@@ -147,7 +153,7 @@ fn provenance() -> impl Strategy<Value = Provenance> {
             format: t[3].clone(),
             text: maybe.clone(),
             text_digest: maybe.clone(),
-            loss: maybe,
+            loss: maybe.clone(),
             draws: number,
             sequences: number,
             tokens: number,
@@ -159,8 +165,28 @@ fn provenance() -> impl Strategy<Value = Provenance> {
             seconds,
             peak_rss_bytes: number,
             dims: number.map(|n| (t[7].clone(), n)).into_iter().collect(),
+            against: maybe.map(|text| Against {
+                model: text.clone(),
+                model_digest: t[1].clone(),
+                config_digest: number.map(|_| text.clone()),
+                format: t[3].clone(),
+                cast: number.map(|_| "bf16".to_owned()),
+                notes: vec![text],
+            }),
         },
     )
+}
+
+fn beside() -> impl Strategy<Value = Beside> {
+    let row = (option::of(0..10_000u32), text(), score());
+    let row = row.prop_map(|(layer, name, score)| BesideRow { layer, tensor: name.clone(), name, score });
+    (vec(text(), 3), vec(row, 0..4)).prop_map(|(t, rows)| Beside {
+        id: "beside".to_owned(),
+        title: t[0].clone(),
+        summary: t[1].clone(),
+        unit: t[2].clone(),
+        rows,
+    })
 }
 
 /// Any map that satisfies `Map::validate`.
@@ -168,8 +194,14 @@ pub(crate) fn any_map() -> impl Strategy<Value = Map> {
     (provenance(), grid(), 0..3usize).prop_flat_map(|(provenance, grid, metrics)| {
         let count = grid.cells.len();
         let columns: Vec<_> = (0..metrics)
-            .map(|at| (metric_info(at), vec(score(), count)).prop_map(|(info, scores)| Column { info, scores }))
+            .map(|at| (metric_info(at), vec(score(), count)).prop_map(|(info, scores)| Column::new(info, scores)))
             .collect();
-        columns.prop_map(move |columns| Map { provenance: provenance.clone(), grid: grid.clone(), columns })
+        (columns, vec(beside(), 0..2)).prop_map(move |(columns, beside)| Map {
+            provenance: provenance.clone(),
+            grid: grid.clone(),
+            columns,
+            beside: beside.into_iter().take(1).collect(),
+            sides: None,
+        })
     })
 }

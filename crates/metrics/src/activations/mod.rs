@@ -135,6 +135,7 @@ impl Activations {
         let column = |(at, selected): (usize, &Selected)| Column {
             info: selected.info(),
             scores: rows.iter().map(|row| row[at].clone()).collect(),
+            measurement: None,
         };
         self.selected.iter().enumerate().map(column).collect()
     }

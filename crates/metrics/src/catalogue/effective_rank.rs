@@ -26,7 +26,7 @@ use std::borrow::Cow;
 
 use tomo_map::{Additivity, Direction, Meaning, MetricInfo, Scope, Score};
 
-use super::spectral::{no_spectrum, zero_matrix};
+use super::spectral::{effective_rank, no_spectrum, zero_matrix};
 use crate::{Facts, Kind, Metric, Needs, Options};
 
 pub(crate) static METRIC: Metric = Metric {
@@ -49,14 +49,8 @@ pub(crate) static METRIC: Metric = Metric {
 };
 
 fn score(facts: &Facts<'_>, _: &Options) -> Score {
-    let sigma = facts.spectrum();
-    let total: f64 = sigma.iter().sum();
-    if sigma.is_empty() {
-        return no_spectrum();
+    match facts.spectrum() {
+        [] => no_spectrum(),
+        sigma => effective_rank(sigma).map_or_else(zero_matrix, Score::from_value),
     }
-    if total == 0.0 {
-        return zero_matrix();
-    }
-    let entropy: f64 = sigma.iter().filter(|s| **s > 0.0).map(|s| s / total).map(|p| -p * p.ln()).sum();
-    Score::from_value(entropy.exp())
 }

@@ -1,5 +1,6 @@
 use crate::Metric;
 
+mod delta;
 mod spectral;
 
 /// Declares the metric files and the ordered registry at once: a new metric is its file and one line here.
@@ -33,6 +34,23 @@ registry! {
     err_nvfp4,
     err_mxfp4,
     err_fp8,
+    delta_relative,
+    delta_scale,
+    delta_direction,
+    delta_cosine,
+    update_density,
+    update_density_tol,
+    update_density_bf16,
+    density_lower_bound,
+    base_rms,
+    delta_rank,
+    delta_stable_rank,
+    delta_effective_rank,
+    subspace_overlap_left,
+    subspace_overlap_right,
+    delta_on_principal,
+    spectrum_drift,
+    sign_flips,
     input_energy,
     wanda,
     owl_outliers,
@@ -70,6 +88,20 @@ registry! {
     predicted_kl_nvfp4,
     predicted_kl_mxfp4,
     predicted_kl_fp8,
+    quant_kl_int4,
+    quant_kl_int3,
+    quant_kl_int2,
+    quant_kl_nf4,
+    quant_kl_q4_0,
+    quant_kl_nvfp4,
+    quant_kl_mxfp4,
+    quant_kl_fp8,
+    noise_alpha,
+    ablate_zero,
+    ablate_mean,
+    ablate_resample,
+    lowrank_kl,
+    patch_kl,
 }
 
 #[cfg(test)]
@@ -142,7 +174,7 @@ mod tests {
             {
                 assert!(!text.trim().is_empty(), "{} has no {name}", info.id);
             }
-            let families = ["weights", "spectrum", "error", "activations", "gradients"];
+            let families = ["weights", "spectrum", "error", "delta", "activations", "gradients", "causal"];
             assert!(families.contains(&info.family.as_ref()), "{}", info.id);
         }
     }

@@ -31,6 +31,7 @@ use cell::{Plan, Running, Workspace};
 use demand::Demand;
 use output_error::Numbers;
 use scores::Ended;
+pub(crate) use scores::{ALONE, NO_PARTNER};
 use state::Finished;
 
 use crate::activations::CellShape;
@@ -120,7 +121,7 @@ impl Gradients {
     /// [`tomo_map::Status::NotMeasured`]; cells of experts that no token was sent to, [`tomo_map::Status::Undefined`].
     pub fn finish(self) -> Vec<Column> {
         let ended = self.ended();
-        let column = |selected: &Selected| Column { info: selected.info(), scores: ended.scores(selected) };
+        let column = |selected: &Selected| Column::new(selected.info(), ended.scores(selected));
         self.selected.iter().map(column).collect()
     }
 

@@ -106,7 +106,7 @@ impl IntegratedGradients {
     /// The column, if it was selected.
     pub fn finish(self) -> Vec<Column> {
         let scores = || (0..self.cells.len()).map(|at| self.score(at)).collect();
-        self.selected.iter().map(|selected| Column { info: selected.info(), scores: scores() }).collect()
+        self.selected.iter().map(|selected| Column::new(selected.info(), scores())).collect()
     }
 
     fn score(&self, at: usize) -> Score {

@@ -70,6 +70,7 @@ pub fn scan_imatrix(
             .iter()
             .map(|row| row.as_ref().map_or_else(unmeasured, |row: &Vec<Score>| row[at].clone()))
             .collect(),
+        measurement: None,
     };
     Ok(selected.iter().enumerate().map(column).collect())
 }

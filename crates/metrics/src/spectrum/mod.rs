@@ -14,6 +14,7 @@
 mod band;
 mod bulge;
 mod gram;
+mod principal;
 mod tridiagonal;
 
 use faer::Par;
@@ -22,6 +23,7 @@ use faer::linalg::evd::tridiag::{tridiag_in_place, tridiag_in_place_scratch};
 use faer::{Mat, MatMut};
 
 use crate::Matrix;
+pub(crate) use principal::{Directions, directions, product_of, shared_energy};
 pub(crate) use tridiagonal::eigenvalues;
 
 /// Order from which the reduction goes through a band: below, the matrix stays in the cache of one core, where the one-stage
@@ -54,9 +56,41 @@ impl Workspace {
 /// Singular values of `matrix`, descending; `min(rows, cols)` of them, or none when the iteration did not converge
 /// (which takes entries that are not finite). `threads` is how many the call may use inside.
 pub(crate) fn singular_values(matrix: Matrix<'_>, workspace: &mut Workspace, threads: usize) -> Vec<f64> {
-    let rank = matrix.rows.min(matrix.cols);
-    let par = if threads > 1 { Par::rayon(threads) } else { Par::Seq };
+    let par = par_of(threads);
     gram_only(matrix, workspace, par);
+    singular_values_of_gram(matrix, workspace, par)
+}
+
+/// What [`decompose`] finds.
+pub(crate) struct Decomposed {
+    /// As [`singular_values`] has them; empty where they were not asked for.
+    pub(crate) values: Vec<f64>,
+    /// The strongest directions, where they were asked for and there are that many.
+    pub(crate) directions: Option<Directions>,
+}
+
+/// Singular values, if `values`, and the `k` strongest directions, from one Gram matrix.
+pub(crate) fn decompose(
+    matrix: Matrix<'_>,
+    workspace: &mut Workspace,
+    threads: usize,
+    values: bool,
+    k: Option<usize>,
+) -> Decomposed {
+    let par = par_of(threads);
+    gram_only(matrix, workspace, par);
+    let directions = k.and_then(|k| directions(matrix, &mut workspace.gram, k, par));
+    let values = if values { singular_values_of_gram(matrix, workspace, par) } else { Vec::new() };
+    Decomposed { values, directions }
+}
+
+fn par_of(threads: usize) -> Par {
+    if threads > 1 { Par::rayon(threads) } else { Par::Seq }
+}
+
+/// Uses up the Gram matrix in `workspace`.
+fn singular_values_of_gram(matrix: Matrix<'_>, workspace: &mut Workspace, par: Par) -> Vec<f64> {
+    let rank = matrix.rows.min(matrix.cols);
     let gram = &mut workspace.gram;
     let reduce = if rank >= BAND_FROM { band::tridiagonalise } else { tridiagonalise };
     let (mut diagonal, mut off_diagonal) = reduce(gram, rank, par);

@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 
 mod activations;
+mod adapters;
+mod causal;
 mod conformance;
+mod delta;
 mod engine;
 mod exhaustive;
 mod gradient_sums;
@@ -13,6 +16,7 @@ mod linear;
 mod planted;
 mod power_law;
 mod predicted;
+mod racing;
 mod runner;
 mod selection;
 mod support;

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use tomo_checkpoint::{Config, DType, Error, Format, Source, TensorInfo};
 use tomo_map::{Cell, CellId, Column, Component, Grid, Status};
 use tomo_metrics::{Facts, Form, Options, Progress, Request, ScanError, cost, scan, select};
+use tomo_model::change::Rank;
 use tomo_model::{CellSource, Model, Storage};
 
 use crate::support::{Weights, assert_close, metric, score_of};
@@ -279,7 +280,19 @@ fn cost_counts_bytes_and_grows_with_the_work() {
 /// The plain score is handed on, not computed again, and options reach the metrics.
 #[test]
 fn options_have_defaults() {
-    let expected = Options { group: 128, seed: 0, outlier_factor: 5.0, resamples: 2000, draws: 16, steps: 5 };
+    let expected = Options {
+        group: 128,
+        seed: 0,
+        outlier_factor: 5.0,
+        resamples: 2000,
+        draws: 16,
+        steps: 5,
+        noise_levels: vec![0.05, 0.1, 0.15, 0.2],
+        noise_seeds: 2,
+        rank: Rank::Share(0.5),
+        exact: false,
+        subspace_rank: 16,
+    };
     assert_eq!(Options::default(), expected);
     assert_eq!(metric("pl-alpha").info.family, "spectrum");
 }

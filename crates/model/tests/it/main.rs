@@ -3,6 +3,8 @@
 // The lint settings know test functions, not the functions those share.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod adapter_refusals;
+mod adapters;
 mod architecture;
 mod architecture_gguf;
 mod architecture_refusals;

@@ -40,7 +40,7 @@ impl TestSource {
 
     pub(crate) fn open_with(self, cells: &[&str]) -> Result<Model, ModelError> {
         let cell_overrides = cells.iter().map(|c| c.parse()).collect::<Result<_, _>>()?;
-        Model::open(Arc::new(self), &OpenOptions { cell_overrides })
+        Model::open(Arc::new(self), &OpenOptions { cell_overrides, ..OpenOptions::default() })
     }
 }
 

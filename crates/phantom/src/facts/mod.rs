@@ -2,6 +2,8 @@
 //!
 //! A new fact is its file and one line in the list below.
 
+mod densities;
+mod figure;
 mod heavy_tails;
 mod levels;
 mod low_rank;
@@ -63,6 +65,8 @@ pub(crate) enum Plant {
         /// What they get when the fact is left out.
         otherwise: Draw,
     },
+    /// That every weight is moved by a step of one size; left out, steps are as large as the weights.
+    OneStep,
 }
 
 /// Draws `rows x cols` entries.
@@ -82,7 +86,21 @@ static FACTS: &[Fact] = &[
     noise::FACT,
 ];
 
-/// Every planted fact, in the order of reports.
+/// Every fact planted in the phantom, in the order of reports.
 pub fn facts() -> &'static [Fact] {
     FACTS
+}
+
+static PAIR_FACTS: &[Fact] = &[
+    densities::VALUE_HIGH,
+    densities::OUTPUT_STEP,
+    densities::QUERY_KEY_LOW,
+    densities::UP_DOWN_MIDDLE,
+    densities::GATE_LOWEST,
+    densities::FOLLOWS_SIZE,
+];
+
+/// Every fact planted in the pair, in the order of reports.
+pub fn pair_facts() -> &'static [Fact] {
+    PAIR_FACTS
 }

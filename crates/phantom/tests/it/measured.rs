@@ -7,8 +7,7 @@ use std::path::Path;
 use half::bf16;
 use safetensors::SafeTensors;
 use tomo_map::{
-    Additivity, Cell, CellId, Column, Component, Direction, Grid, Map, Meaning, MetricInfo, Provenance, Scope, Score,
-    Status,
+    Additivity, Cell, CellId, Column, Component, Direction, Grid, Map, Meaning, MetricInfo, Scope, Score, Status,
 };
 
 struct Matrix {
@@ -104,7 +103,8 @@ fn read(tensors: &SafeTensors<'_>, name: &str, decompose: bool) -> Matrix {
     Matrix { rows, cols, entries, sigma }
 }
 
-fn info(id: &'static str) -> MetricInfo {
+/// A description of a metric made up for a test.
+pub(crate) fn info(id: &'static str) -> MetricInfo {
     let text = Cow::Borrowed;
     MetricInfo {
         id: text(id),
@@ -122,6 +122,24 @@ fn info(id: &'static str) -> MetricInfo {
     }
 }
 
+/// Every cell with its tensor's name, layer by layer.
+pub(crate) fn tensor_names() -> impl Iterator<Item = (CellId, String)> {
+    let modules = [
+        "self_attn.q_proj",
+        "self_attn.k_proj",
+        "self_attn.v_proj",
+        "self_attn.o_proj",
+        "mlp.up_proj",
+        "mlp.down_proj",
+        "mlp.gate_proj",
+    ];
+    (0..tomo_phantom::LAYERS).flat_map(move |layer| {
+        Component::ALL.into_iter().zip(modules).map(move |(component, module)| {
+            (CellId { layer, component, expert: None }, format!("model.layers.{layer}.{module}.weight"))
+        })
+    })
+}
+
 /// The map of the phantom in `dir`, with every metric that a fact reads.
 pub(crate) fn map(dir: &Path) -> Map {
     // Threads cost more than they bring on matrices of 64 x 128.
@@ -129,28 +147,16 @@ pub(crate) fn map(dir: &Path) -> Map {
     let bytes = std::fs::read(dir.join("model.safetensors")).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     let mut grid = Grid { layers: tomo_phantom::LAYERS, ..Grid::default() };
-    let mut columns = METRICS.map(|(id, _)| Column { info: info(id), scores: Vec::new() });
-    for layer in 0..tomo_phantom::LAYERS {
-        for (component, module) in Component::ALL.into_iter().zip([
-            "self_attn.q_proj",
-            "self_attn.k_proj",
-            "self_attn.v_proj",
-            "self_attn.o_proj",
-            "mlp.up_proj",
-            "mlp.down_proj",
-            "mlp.gate_proj",
-        ]) {
-            let tensor = format!("model.layers.{layer}.{module}.weight");
-            let id = CellId { layer, component, expert: None };
-            let matrix = read(&tensors, &tensor, decomposed(id));
-            for (column, (name, metric)) in columns.iter_mut().zip(METRICS) {
-                let spectral = SPECTRAL.contains(&name) && !decomposed(id);
-                let skipped = || Score::missing(Status::NotMeasured, "no fact reads it");
-                column.scores.push(if spectral { skipped() } else { Score::from_value(metric(&matrix)) });
-            }
-            let (out_features, in_features) = (matrix.rows as u64, matrix.cols as u64);
-            grid.cells.push(Cell { id, out_features, in_features, tensor, dtype: "BF16".into() });
+    let mut columns = METRICS.map(|(id, _)| Column::new(info(id), Vec::new()));
+    for (id, tensor) in tensor_names() {
+        let matrix = read(&tensors, &tensor, decomposed(id));
+        for (column, (name, metric)) in columns.iter_mut().zip(METRICS) {
+            let spectral = SPECTRAL.contains(&name) && !decomposed(id);
+            let skipped = || Score::missing(Status::NotMeasured, "no fact reads it");
+            column.scores.push(if spectral { skipped() } else { Score::from_value(metric(&matrix)) });
         }
+        let (out_features, in_features) = (matrix.rows as u64, matrix.cols as u64);
+        grid.cells.push(Cell { id, out_features, in_features, tensor, dtype: "BF16".into() });
     }
-    Map { provenance: Provenance::default(), grid, columns: columns.into() }
+    Map { grid, columns: columns.into(), ..Map::default() }
 }

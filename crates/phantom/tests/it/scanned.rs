@@ -1,6 +1,6 @@
 //! The project's own scan of the phantom, from the file to the facts.
 
-use tomo_map::{CellId, Map, Provenance};
+use tomo_map::{CellId, Map};
 use tomo_metrics::{Progress, Request, scan, select};
 use tomo_model::{Model, OpenOptions};
 use tomo_phantom::{Plan, facts, write_with};
@@ -24,7 +24,7 @@ fn scanned(seed: u64, plan: &Plan) -> Map {
     let wanted: Vec<_> = facts().iter().flat_map(|f| f.metrics).copied().collect();
     let request = Request { metrics: select(&wanted.join(",")).unwrap(), ..Request::default() };
     let columns = scan(&model, &request, &Silence).unwrap();
-    Map { provenance: Provenance::default(), grid: model.grid().clone(), columns }
+    Map { grid: model.grid().clone(), columns, ..Map::default() }
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use tomo_map::stats::Evidence;
-use tomo_map::{CellId, Component, RankedPlace, Status};
+use tomo_map::{CellId, Component, Raced, RankCorrelation, RankedPlace, SelfAgreement, Status, Tendency};
 
 /// One statement of the report with the numbers it rests on. Sentences are printed from claims and from nothing else.
 #[derive(Clone, PartialEq, Debug)]
@@ -106,8 +106,52 @@ pub enum Claim {
         /// What they make of the sum, 0 to 1.
         share: f64,
     },
+    /// How the two maps of a difference compare.
+    Between(Between),
     /// What cannot be said.
     Limit(Limit),
+}
+
+/// How one metric compares between the two maps of a difference.
+#[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
+pub enum Between {
+    /// No cell moved.
+    Same {
+        /// Cells with a score in both.
+        cells: usize,
+    },
+    /// How many cells moved which way.
+    Tendency(Tendency),
+    /// Whether both put the cells in one order.
+    Order(RankCorrelation),
+    /// Whether they do so inside columns.
+    OrderInside {
+        /// Mean of the columns' rank correlations.
+        mean: f64,
+        /// Columns that have one.
+        columns: usize,
+        /// Whether one over all cells was given before.
+        also: bool,
+    },
+    /// Most cells of a column moved the same way.
+    Column {
+        /// The column.
+        component: Component,
+        /// How many moved which way.
+        tendency: Tendency,
+        /// Of the sign test, times the number of columns.
+        p_corrected: f64,
+    },
+    /// The sign test passes in none of these columns.
+    NoColumn(Vec<Component>),
+    /// How many intervals of differences leave zero out.
+    Clear {
+        /// Those that do.
+        clear: usize,
+        /// Cells that have one.
+        of: usize,
+    },
 }
 
 /// One column set against another.
@@ -196,6 +240,10 @@ pub enum Limit {
     ShortColumns(Vec<Component>),
     /// Nothing has a score.
     Nothing,
+    /// Cells that were measured on a part of the text.
+    Raced(Raced),
+    /// How far the map agrees with itself.
+    SelfAgreement(SelfAgreement),
     /// The metric's own caveat.
     Caveat(String),
 }

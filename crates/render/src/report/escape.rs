@@ -10,7 +10,7 @@ const LONGEST: usize = 300;
 const MARKUP: &str = "\\`*_{}[]#+!|~$@^=";
 
 /// `text` for a place where prose stands, the beginning of a line included.
-pub(super) fn prose(text: &str) -> String {
+pub fn prose(text: &str) -> String {
     let text = plain(text, LONGEST);
     let text = text.trim();
     let mut safe = String::with_capacity(text.len());
@@ -32,7 +32,7 @@ pub(super) fn prose(text: &str) -> String {
 }
 
 /// `text` as code, for a cell of a table or a line of prose: nothing inside is markup.
-pub(super) fn code(text: &str) -> String {
+pub fn code(text: &str) -> String {
     // A table splits at bars before it looks for code, so a bar has no form that is right both inside and outside one;
     // U+2223 looks the same.
     let text = plain(text, LONGEST).replace('|', "\u{2223}");

@@ -26,6 +26,10 @@ pub(super) fn limits(map: &Map, column: &Column, view: &View) -> Vec<Claim> {
     limits.extend(care(column));
     limits.extend(experts(view));
     limits.extend(intervals(map, column));
+    if let Some(measurement) = &column.measurement {
+        limits.extend(measurement.raced().map(Limit::Raced));
+        limits.extend(measurement.reliability.map(Limit::SelfAgreement));
+    }
     let layers = u32::try_from(MIN_LAYERS).unwrap_or(u32::MAX);
     if view.values().next().is_none() {
         limits.push(Limit::Nothing);
@@ -100,7 +104,9 @@ fn intervals(map: &Map, column: &Column) -> Option<Limit> {
         return Some(Limit::Intervals { cells, of });
     }
     let scored = column.scores.iter().any(|s| s.value().is_some());
-    scored.then_some(if map.provenance.text_digest.is_some() { Limit::NoIntervals } else { Limit::Exact })
+    let sides = map.sides.iter().flat_map(|s| [&s.first.provenance, &s.second.provenance]);
+    let read_text = sides.chain([&map.provenance]).any(|p| p.text_digest.is_some());
+    scored.then_some(if read_text { Limit::NoIntervals } else { Limit::Exact })
 }
 
 /// Places that hold a matrix but no number.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use tomo_map::Map;
+use tomo_map::{Map, Provenance};
 
+use super::between;
 use super::escape::{code, prose};
 use super::words::{count, grouped, list, number, sentence};
 
@@ -20,11 +21,17 @@ pub(super) fn head(map: &Map) -> String {
     let verb = if map.columns.len() == 1 { "was" } else { "were" };
     let family = if provenance.family.is_empty() { "A".to_owned() } else { format!("A {}", code(&provenance.family)) };
     let stored = stored_as(map);
+    let weights = count(usize::try_from(weights).unwrap_or(usize::MAX), "weight", "weights");
+    let (kind, done, rest) = match map.sides.as_deref() {
+        None => ("Map of", "computed on each cell", String::new()),
+        Some(sides) => {
+            ("Difference of two maps:", "compared cell by cell, second map minus first", between::unlike(sides))
+        }
+    };
     format!(
-        "# Map of {}\n\n{family} model of {layers}: {matrices} with {}{stored}. {metrics} {verb} computed on each cell, a \
-         cell being one projection of one layer.\n\n",
+        "# {kind} {}\n\n{family} model of {layers}: {matrices} with {weights}{stored}. {metrics} {verb} {done}, a \
+         cell being one projection of one layer.\n\n{rest}",
         code(&provenance.model),
-        count(usize::try_from(weights).unwrap_or(usize::MAX), "weight", "weights"),
     )
 }
 
@@ -46,11 +53,24 @@ fn stored_as(map: &Map) -> String {
     if named.is_empty() { String::new() } else { format!(", stored as {}", list(&named)) }
 }
 
-/// How to make the map again.
+/// How to make the map again; of a difference, how both its sides were made.
 pub(super) fn provenance(map: &Map) -> String {
-    let p = &map.provenance;
+    let own = rows(&map.provenance);
+    let Some(sides) = map.sides.as_deref() else {
+        let known = own.into_iter().filter_map(|(name, value)| Some(format!("| {name} | {} |\n", value?)));
+        return format!("## How it was measured\n\n| | |\n|:--|:--|\n{}\n", known.collect::<String>());
+    };
+    let both = rows(&sides.first.provenance).into_iter().zip(rows(&sides.second.provenance));
+    let both = both.filter(|(a, b)| a.1.is_some() || b.1.is_some());
+    let shown = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
+    let rows: String = both.map(|((name, a), (_, b))| format!("| {name} | {} | {} |\n", shown(a), shown(b))).collect();
+    format!("## How both were measured\n\n| | first | second |\n|:--|:--|:--|\n{rows}\n")
+}
+
+/// What is known of how a map was made.
+fn rows(p: &Provenance) -> Vec<(&'static str, Option<String>)> {
     let known = |text: &str| (!text.is_empty()).then(|| code(text));
-    let rows: Vec<(&str, Option<String>)> = vec![
+    vec![
         ("command", known(&p.command)),
         ("tomograph", known(&p.version)),
         ("started", known(&p.started)),
@@ -59,6 +79,10 @@ pub(super) fn provenance(map: &Map) -> String {
         ("checkpoint", known(&p.format)),
         ("model digest", known(&p.model_digest)),
         ("configuration digest", p.config_digest.as_deref().and_then(known)),
+        ("compared with", p.against.as_ref().and_then(|a| known(&a.model))),
+        ("its checkpoint", p.against.as_ref().and_then(|a| known(&a.format))),
+        ("its digest", p.against.as_ref().and_then(|a| known(&a.model_digest))),
+        ("both rounded to", p.against.as_ref().and_then(|a| known(a.cast.as_deref()?))),
         ("text", p.text.as_deref().and_then(known)),
         ("digest of its token ids", p.text_digest.as_deref().and_then(known)),
         ("tokens", p.tokens.map(grouped)),
@@ -67,10 +91,7 @@ pub(super) fn provenance(map: &Map) -> String {
         ("draws of labels", p.draws.map(grouped)),
         ("group size of integer formats", p.group.map(grouped)),
         ("seed", Some(p.seed.to_string())),
-    ];
-    let rows: String =
-        rows.into_iter().filter_map(|(name, value)| Some(format!("| {name} | {} |\n", value?))).collect();
-    format!("## How it was measured\n\n| | |\n|:--|:--|\n{rows}\n")
+    ]
 }
 
 /// Columns the family does not have.
@@ -88,7 +109,7 @@ pub(super) fn missing_columns(map: &Map) -> String {
 pub(super) const READING: &str = "\
 ## How to read the statements
 
-Every statement is computed from the scores in `map.json`, and numbers are rounded to three significant digits or more.
+Every statement is computed from the scores of the map, and numbers are rounded to three significant digits or more.
 
 - A step is the best fit of two means to a column; a steady trend is the best straight line. Whichever describes the
   column better for its number of parameters (Bayesian information criterion) is tested: p is the share of 2,000 orders

@@ -2,16 +2,18 @@
 
 use std::fmt::Write;
 
-use tomo_map::{Column, Direction, Map, Meaning, MetricInfo, View};
+use tomo_map::{Column, Comparison, Direction, Map, Meaning, MetricInfo, View};
 
 use super::claim::{Claim, Limit};
 use super::escape::{code, prose};
 use super::words::{column, number, sentence};
-use super::{gather, limits, sentence};
+use super::{between, gather, limits, sentence};
 
 /// Everything the report states of one metric.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Findings {
+    /// How the two maps of a difference compare.
+    pub between: Vec<Claim>,
     /// How components compare.
     pub across: Vec<Claim>,
     /// How each column changes along depth.
@@ -23,19 +25,22 @@ pub struct Findings {
 }
 
 /// Finds everything the report states of one metric, from the scores as measured (`view`).
-pub(super) fn findings(map: &Map, of: &Column, view: &View) -> Findings {
+pub(super) fn findings(map: &Map, of: &Column, view: &View, comparison: Option<&Comparison>) -> Findings {
     let (along, outliers) = gather::along(view, map.provenance.seed);
     let mut across = gather::across(view);
     across.extend(gather::total(map, of));
-    Findings { across, along, outliers, limits: limits::limits(map, of, view) }
+    let between = comparison.map(between::claims).unwrap_or_default();
+    Findings { between, across, along, outliers, limits: limits::limits(map, of, view) }
 }
 
 /// The section in Markdown.
-pub(super) fn markdown(view: &View, findings: &Findings) -> String {
+pub(super) fn markdown(view: &View, comparison: Option<&Comparison>, findings: &Findings) -> String {
     let info = &view.info;
     let mut text = format!("## {} ({})\n\n{}\n\n", prose(&info.title), code(&info.id), introduction(info));
     text.push_str(&table(view));
+    text.push_str(&comparison.map(between::table).unwrap_or_default());
     for (title, claims) in [
+        ("Between the maps", &findings.between),
         ("Between components", &findings.across),
         ("Along depth", &findings.along),
         ("What stands out", &findings.outliers),
@@ -124,7 +129,7 @@ pub(super) fn glance(view: &View, findings: &Findings) -> String {
     format!("| {} | {highest} | {lowest} | {changes} | {missing} |\n", code(&view.info.id))
 }
 
-fn change_in_short(claim: &Claim) -> Option<String> {
+pub(super) fn change_in_short(claim: &Claim) -> Option<String> {
     let verb = |(a, b): (f64, f64)| if b > a { "rises" } else { "falls" };
     match claim {
         Claim::Step { component, before, levels, .. } => {

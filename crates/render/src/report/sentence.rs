@@ -3,10 +3,12 @@
 use tomo_map::stats::Evidence;
 use tomo_map::{Component, RankedPlace, significant};
 
+use super::between;
 use super::claim::{Baseline, Claim, Contrast, Limit};
 use super::escape::prose;
 use super::limits::status_word;
 use super::words::{column, columns, count, layers, list, number, pair, sentence};
+use crate::words::capitalised;
 
 /// The sentence (or two) that states a claim.
 pub(super) fn of(claim: &Claim) -> String {
@@ -59,6 +61,7 @@ pub(super) fn of(claim: &Claim) -> String {
                 number(100.0 * share)
             )
         }
+        Claim::Between(claim) => between::of(claim),
         Claim::Limit(limit) => of_limit(limit),
     }
 }
@@ -207,6 +210,8 @@ fn of_limit(limit: &Limit) -> String {
             )
         }
         Limit::Nothing => "No cell has a score, so there is nothing to say.".to_owned(),
+        Limit::Raced(raced) => capitalised(&sentence(&raced.sentence())),
+        Limit::SelfAgreement(agreement) => capitalised(&sentence(&agreement.sentence())),
         Limit::Caveat(text) => sentence(&prose(text)),
     }
 }

@@ -76,9 +76,9 @@ pub(crate) fn map(layers: u32) -> Map {
     let grid = grid(layers);
     let figure = |c: &Cell| Score::from_value(figure_value(c.id.layer, layers, c.id.component));
     let columns = vec![
-        Column { info: info("update-density", "Update density"), scores: grid.cells.iter().map(figure).collect() },
-        Column {
-            info: MetricInfo {
+        Column::new(info("update-density", "Update density"), grid.cells.iter().map(figure).collect()),
+        Column::new(
+            MetricInfo {
                 middle: Some(0.0),
                 additivity: Additivity::Signed,
                 unit: "nats per token".into(),
@@ -86,8 +86,7 @@ pub(crate) fn map(layers: u32) -> Map {
                 caveat: "".into(),
                 ..info("swap-loss", "Loss change after a swap")
             },
-            scores: grid
-                .cells
+            grid.cells
                 .iter()
                 .map(|c| {
                     let v = (figure_value(c.id.layer, layers, c.id.component) - 0.138) * 3.0;
@@ -96,9 +95,9 @@ pub(crate) fn map(layers: u32) -> Map {
                     Score::from_value(v).with_interval(v - 0.01, v + 0.01)
                 })
                 .collect(),
-        },
+        ),
     ];
-    Map { provenance: provenance(), grid, columns }
+    Map { provenance: provenance(), grid, columns, ..Map::default() }
 }
 
 /// A model without gates, with a cell that failed and one that was not reached.

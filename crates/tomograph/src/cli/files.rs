@@ -3,6 +3,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use tempfile::NamedTempFile;
+use tomo_map::Map;
 
 /// Writes `path` through a temporary file in the same folder and renames it into place: a reader sees the old file or the
 /// whole new one, never half of it.
@@ -27,4 +28,15 @@ fn tempfile_with_usual_mode(folder: &Path) -> io::Result<NamedTempFile> {
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
     builder.tempfile_in(folder)
+}
+
+/// Reads a map from its file, or from the folder that `map` or `diff` wrote.
+pub(crate) fn read_map(path: &Path) -> anyhow::Result<Map> {
+    let inside = |name: &str| Some(path.join(name)).filter(|file| file.exists());
+    let file = match path.is_dir() {
+        true => inside("map.json").or_else(|| inside("diff.json")).unwrap_or_else(|| path.join("map.json")),
+        false => path.to_owned(),
+    };
+    let json = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    tomo_map::read_json(&json).with_context(|| format!("cannot understand {}", file.display()))
 }

@@ -1,5 +1,6 @@
 //! The command line: parse, run a command, say what went wrong. Nothing else in the workspace prints or ends the process.
 
+mod agreement_table;
 mod commands;
 mod exit;
 mod files;
@@ -8,6 +9,7 @@ mod numbers;
 mod output;
 mod progress;
 mod streams;
+mod table;
 mod topics;
 
 use std::ffi::OsString;

@@ -91,10 +91,11 @@ impl Look {
         Ok(context.streams.out.write_all(&drawn)?)
     }
 
-    /// Writes what a scan leaves behind: the map, its table, the report in words and to click, a picture per metric.
-    pub(crate) fn write_all(&self, map: &Map, folder: &Path) -> anyhow::Result<()> {
+    /// Writes what a scan leaves behind: the map (`stem.json`), its table, the report in words and to click, a picture per
+    /// metric.
+    pub(crate) fn write_all(&self, map: &Map, folder: &Path, stem: &str) -> anyhow::Result<()> {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        for (name, format) in [("map", "json"), ("map", "csv"), ("report", "html"), ("report", "md")] {
+        for (name, format) in [(stem, "json"), (stem, "csv"), ("report", "html"), ("report", "md")] {
             let content = self.draw(map, None, Format::from_id(format)?, Terminal::default())?;
             files::write_whole(&folder.join(format!("{name}.{format}")), &content)?;
         }
@@ -104,8 +105,35 @@ impl Look {
             let drawn = self.draw(map, Some(&column.info.id), png, Terminal::default()).or_else(|_| {
                 Self { normalise: None, ..self.clone() }.draw(map, Some(&column.info.id), png, Terminal::default())
             })?;
-            files::write_whole(&folder.join(format!("{}.png", column.info.id)), &drawn)?;
+            files::write_whole(&folder.join(picture_name(&column.info.id)), &drawn)?;
         }
         Ok(())
+    }
+}
+
+/// The file of a metric's picture. A map may come from a stranger, and its ids must not lead out of the folder.
+fn picture_name(id: &str) -> String {
+    const LONGEST: usize = 100;
+    let safe = |c: char| if c.is_ascii_alphanumeric() || "-_@.".contains(c) { c } else { '_' };
+    let name: String = id.chars().take(LONGEST).map(safe).collect();
+    format!("{}.png", name.trim_start_matches('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::picture_name;
+
+    #[test]
+    fn names_of_pictures_stay_in_their_folder() {
+        for (id, name) in [
+            ("rms@diff", "rms@diff.png"),
+            ("err-int4@x", "err-int4@x.png"),
+            ("../../evil", "_.._evil.png"),
+            ("/etc/passwd", "_etc_passwd.png"),
+            ("a\\b\u{0}c", "a_b_c.png"),
+        ] {
+            assert_eq!(picture_name(id), name, "{id:?}");
+        }
+        assert_eq!(picture_name(&"x".repeat(500)).len(), 104);
     }
 }

@@ -55,6 +55,7 @@ fn group_of(family: &str) -> &'static str {
         "weights" => "weights: statistics of the entries",
         "spectrum" => "spectrum: singular values (most also as ID@null)",
         "error" => "error: what a number format would do to the weights",
+        "delta" => "delta: what training changed (with --against)",
         _ => "other",
     }
 }

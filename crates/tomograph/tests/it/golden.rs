@@ -49,7 +49,7 @@ enum Excuse {
     Share(f64, &'static str),
 }
 
-const fn check(metric: &'static str, column: &'static str, tolerance: f64) -> Check {
+pub(crate) const fn check(metric: &'static str, column: &'static str, tolerance: f64) -> Check {
     Check { metric, column, tolerance, offset: 0.0, excuse: Excuse::Never }
 }
 

@@ -5,7 +5,9 @@ use crate::harness::run;
 #[test]
 fn help_names_every_command_and_the_exit_codes() {
     let help = run(["--help"]).ended(Exit::Success).out;
-    for word in ["map", "show", "inspect", "list", "explain", "demo", "completions", "man", "130 interrupted"] {
+    for word in
+        ["map", "show", "diff", "agree", "inspect", "list", "explain", "demo", "completions", "man", "130 interrupted"]
+    {
         assert!(help.contains(word), "{word:?} is missing from:\n{help}");
     }
 }

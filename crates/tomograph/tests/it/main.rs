@@ -3,12 +3,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 #![allow(clippy::print_stderr, reason = "the table of deviations is for whoever runs the comparison")]
 
+mod adapters;
+mod agree;
+mod causal;
 mod changes_real;
+mod delta;
 mod demo;
 mod demo_model;
 mod demo_program;
+mod diff;
 mod errors;
 mod golden;
+mod golden_delta;
 mod golden_same_map;
 mod golden_storage;
 mod gradients;

@@ -22,8 +22,7 @@ impl Comparison<'_> {
         let (hidden, last) = (*hidden, layers.len());
         let predicted = state.losses.len();
         let start = if self.order.is_empty() || predicted == 0 { *vocab } else { state.done };
-        // Enough for the original to run on all threads; few variants are cut finer.
-        let sides = engine.threads().max((4 * engine.threads()).div_ceil(self.order.len().max(1)));
+        let sides = self.sides();
         let mut tile = OriginalTile::default();
         let head = engine.head_run(engine.head_weights(self.resident)?);
         let done = head.tiles_from(start, |first, rows| {
@@ -79,6 +78,13 @@ impl Comparison<'_> {
             losses,
             done: 0,
         })
+    }
+
+    /// Blocks that rows of the head are cut into: every thread should have some, and a wide block packs weights for more rows.
+    fn sides(&self) -> usize {
+        let (threads, variants) = (self.engine.threads(), self.order.len());
+        // Among so many the original may as well run on one thread.
+        if variants >= 16 * threads { 1 } else { threads.max((4 * threads).div_ceil(variants.max(1))) }
     }
 
     /// Operations of so many entries of the vocabulary for so many rows of the original and of each variant.

@@ -7,6 +7,7 @@
 mod change;
 mod head;
 mod identity;
+mod meter;
 mod pass;
 mod plan;
 mod saved;

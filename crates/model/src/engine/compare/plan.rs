@@ -14,8 +14,8 @@ use tomo_map::Component;
 /// Rows whose logits of the original are held at a time, over one tile of the vocabulary.
 pub(super) const HEAD_ROWS: usize = 1024;
 
-/// Bytes of variants' residual streams that are enough for a round where blocks stay decoded: more would only take memory.
-const ENOUGH: u64 = 512_000_000;
+/// Bytes that are enough for a round where blocks stay decoded: more would only take memory.
+const ENOUGH: u64 = 256_000_000;
 
 /// What a comparison takes.
 #[derive(Clone, PartialEq, Debug)]
@@ -262,8 +262,7 @@ impl Costs {
         let mut rounds: Vec<Round> = Vec::new();
         for &sequence in sequences {
             if let Some(round) = rounds.last_mut() {
-                let rows = self.rows(round).0;
-                let enough = resident && rows >= GROUP_ROWS as u64 && self.bytes(round) >= ENOUGH;
+                let enough = resident && self.bytes(round) >= ENOUGH;
                 round.sequences.push(sequence);
                 if !enough && self.bytes(round) <= room {
                     continue;

@@ -11,11 +11,14 @@ use super::naive::{self, Table};
 use super::samples;
 use crate::report::markdown;
 
+/// Holds a sentence, taken apart, against the table.
+pub(super) type Check<'a> = fn(&mut Checker<'a>, &Captures<'_>, &str);
+
 /// What was said about a column along depth: `Some(k)` for a step after `k` points, `None` for a trend.
 type Shapes = BTreeMap<Component, Option<usize>>;
 
-struct Checker<'a> {
-    map: &'a Map,
+pub(super) struct Checker<'a> {
+    pub(super) map: &'a Map,
     table: Table,
     shapes: Shapes,
     /// Columns about which something, or nothing, was said along depth.
@@ -25,20 +28,22 @@ struct Checker<'a> {
     outliers: usize,
     rows: usize,
     unscored: usize,
+    /// What a difference was said to be between its maps.
+    pub(super) between: super::between::Told,
 }
 
-fn component(text: &str) -> Component {
+pub(super) fn component(text: &str) -> Component {
     text.trim_matches('`').parse().unwrap()
 }
 
 /// A compiled expression; each is compiled once.
-fn regex(form: &str) -> Regex {
+pub(super) fn regex(form: &str) -> Regex {
     static COMPILED: LazyLock<Mutex<HashMap<String, Regex>>> = LazyLock::new(Mutex::default);
     let mut compiled = COMPILED.lock().unwrap();
     compiled.entry(form.to_owned()).or_insert_with(|| Regex::new(form).unwrap()).clone()
 }
 
-fn columns(text: &str) -> Vec<Component> {
+pub(super) fn columns(text: &str) -> Vec<Component> {
     text.replace(" and ", ", ").split(", ").map(component).collect()
 }
 
@@ -54,7 +59,7 @@ fn shows(text: &str, value: f64) -> bool {
 }
 
 #[track_caller]
-fn assert_shows(text: &str, value: f64, line: &str) {
+pub(super) fn assert_shows(text: &str, value: f64, line: &str) {
     // A mean that is zero may be a rounding error away from it.
     let zero = text.parse::<f64>().unwrap().abs() < 1e-12 && value.abs() < 1e-12;
     assert!(zero || shows(text, value), "{text} does not show {value}: {line}");
@@ -84,7 +89,6 @@ impl<'a> Checker<'a> {
 
     /// Reads one bullet; every sentence must be of a known form and true.
     fn bullet(&mut self, line: &str) {
-        type Check<'a> = fn(&mut Checker<'a>, &Captures<'_>, &str);
         const N: &str = r"(-?[0-9][-0-9.e]*)";
         const C: &str = r"(`[a-z.]+`)";
         let list = r"((?:`[a-z.]+`(?:, | and )?)+)";
@@ -114,10 +118,10 @@ impl<'a> Checker<'a> {
                 |s, c, _| s.unscored += c[1].parse::<usize>().unwrap()),
             (format!(r"{list} shows? the mean over the experts of a layer \(up to (\d+) experts?\); `map.csv` has each\.(?: (\d+) experts? without a score (?:is|are) left out of it\.)?"), Self::experts),
             (r"There are no intervals: the scores are computed from the weights, not from a sample\.".to_owned(), |s, _, l| {
-                assert!(s.map.provenance.text_digest.is_none() && s.intervals() == 0, "{l}");
+                assert!(!s.read_text() && s.intervals() == 0, "{l}");
             }),
             (r"There are no intervals, so how far a score depends on the text is not known\.".to_owned(), |s, _, l| {
-                assert!(s.map.provenance.text_digest.is_some() && s.intervals() == 0, "{l}");
+                assert!(s.read_text() && s.intervals() == 0, "{l}");
             }),
             (r"(\d+) of (\d+) cells? (?:has|have) a 95 % interval; the statements above use the scores alone\.".to_owned(), |s, c, l| {
                 assert_eq!((c[1].parse(), c[2].parse()), (Ok(s.intervals()), Ok(s.map.grid.cells.len())), "{l}");
@@ -133,11 +137,19 @@ impl<'a> Checker<'a> {
             (r"No cell has a score, so there is nothing to say\.".to_owned(), |s, _, l| assert!(s.table.is_empty(), "{l}")),
             (r"Rescaling a norm changes it, not the function\.".to_owned(), |_, _, _| ()),
         ];
-        let mut known =
-            forms.iter().filter_map(|(form, check)| Some((regex(&format!("^{form}$")).captures(line)?, check)));
+        let between = super::between::forms();
+        let mut known = forms
+            .iter()
+            .chain(&between)
+            .filter_map(|(form, check)| Some((regex(&format!("^{form}$")).captures(line)?, check)));
         let (captures, check) = known.next().unwrap_or_else(|| panic!("a sentence nothing checks: {line}"));
         assert!(known.next().is_none(), "two readings: {line}");
         check(self, &captures, line);
+    }
+
+    fn read_text(&self) -> bool {
+        let sides = self.map.sides.iter().flat_map(|s| [&s.first.provenance, &s.second.provenance]);
+        sides.chain([&self.map.provenance]).any(|p| p.text_digest.is_some())
     }
 
     fn intervals(&self) -> usize {
@@ -465,14 +477,17 @@ pub(super) fn check(map: &Map) -> String {
         outliers: 0,
         rows: 0,
         unscored: 0,
+        between: Default::default(),
     };
     let start = text.find("## A score").or_else(|| text.find("## Update density")).unwrap();
     let (overview, rest) = text.split_at(start);
-    let section = rest.split("## How it was measured").next().unwrap();
+    let section = rest.split("\n## How ").next().unwrap();
     let cells = |line: &str| line.trim_matches('|').split('|').map(|c| c.trim().to_owned()).collect::<Vec<_>>();
     for line in section.lines() {
         if let Some(sentence) = line.strip_prefix("- ") {
             checker.bullet(sentence);
+        } else if line.starts_with("| `L") {
+            checker.mover(&cells(line), line);
         } else if line.starts_with("| `") {
             let cells = cells(line);
             checker.range(&cells.iter().map(String::as_str).collect::<Vec<_>>(), line);
@@ -482,6 +497,7 @@ pub(super) fn check(map: &Map) -> String {
     let cells = cells(glance);
     checker.glance(&cells.iter().map(String::as_str).collect::<Vec<_>>(), glance);
     checker.complete(&text);
+    checker.complete_between(&text);
     assert!(!regex(r"(?i)\b(nan|inf|-?0\.0+)\b").is_match(&text), "{text}");
     text
 }

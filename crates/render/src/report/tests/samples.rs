@@ -52,9 +52,10 @@ pub(super) fn dense(layers: u32, metrics: &[(MetricInfo, ScoreOf<'_>)]) -> Map {
         .map(|(info, f)| Column {
             info: info.clone(),
             scores: ids.iter().map(|(l, c)| f(*l, *c).map_or_else(unscored, Score::from_value)).collect(),
+            measurement: None,
         })
         .collect();
-    Map { provenance: provenance(), grid: Grid { layers, cells, missing: Vec::new() }, columns }
+    Map { provenance: provenance(), grid: Grid { layers, cells, missing: Vec::new() }, columns, ..Map::default() }
 }
 
 fn unscored() -> Score {
@@ -198,5 +199,10 @@ fn build(
     let mut provenance = provenance();
     provenance.text_digest = text.then(|| "blake3:77".to_owned());
     let missing = gone.iter().map(|c| MissingColumn { component: *c, reason: "ungated".into() }).collect();
-    Map { provenance, grid: Grid { layers: layers as u32, cells, missing }, columns: vec![Column { info, scores }] }
+    Map {
+        provenance,
+        grid: Grid { layers: layers as u32, cells, missing },
+        columns: vec![Column::new(info, scores)],
+        ..Map::default()
+    }
 }

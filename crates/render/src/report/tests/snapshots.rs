@@ -33,7 +33,7 @@ fn mixture_with_holes() {
     snr.proxy = true;
     let missing = vec![MissingColumn { component: Component::MlpGate, reason: "tiny-moe has an ungated MLP".into() }];
     let grid = Grid { layers: 12, cells, missing };
-    let map = Map { provenance: provenance(), grid, columns: vec![Column { info: snr, scores }] };
+    let map = Map { provenance: provenance(), grid, columns: vec![Column::new(snr, scores)], ..Map::default() };
     insta::assert_snapshot!(markdown(&map));
 }
 

@@ -8,11 +8,11 @@ use tomo_metrics::Cost;
 use tomo_model::Model;
 
 use super::model_args::{ModelArgs, open};
-use super::{Context, Exit};
+use super::{Context, Exit, inspect_adapter};
 use crate::cli::numbers::{bytes, count, seconds};
 use crate::scan;
 
-/// Say what a model is and what scanning it will cost, without reading its weights
+/// Say what a model or an adapter is and what scanning it will cost, without reading its weights
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -30,6 +30,10 @@ pub(crate) struct Args {
 impl Args {
     pub(super) fn run(self, context: &mut Context<'_>) -> anyhow::Result<Exit> {
         let request = self.model.request(&self.metric, context)?;
+        if let Some(files) = tomo_checkpoint::open_adapter(&request.path)? {
+            inspect_adapter::inspect(&files, self.json, &mut context.streams.out)?;
+            return Ok(Exit::Success);
+        }
         let model = open(&request)?;
         let cost = scan::cost(&model, &request)?;
         let found = Findings::of(&model)?;

@@ -2,19 +2,25 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tomo_map::Map;
+use tomo_map::{Map, Measurement};
+use tomo_metrics::{Cast, Measured};
+use tomo_model::change::{Edit, Rank};
+use tomo_render::escape::plain;
+use tomo_render::report::is_unchanged;
 
-use super::model_args::{ModelArgs, open};
+use super::model_args::{ModelArgs, locate, open};
 use super::run_args::{RunArgs, announce_scan};
 use super::{Context, Exit};
+use crate::AdapterScan;
 use crate::cli::output::Look;
 use crate::cli::progress::Bar;
 use crate::cli::{files, interrupt, numbers};
 use crate::draws_file::{self, KeptDraws};
+use crate::measured_file;
 use crate::run::LossChoice;
 use crate::scan::{self, Request, Scan, Scanned};
 
-/// Scan a model and draw its map
+/// Scan a model, or what an adapter changes, and draw the map
 ///
 /// Writes map.json, map.csv, report.html, report.md and one picture per metric to a folder, and prints the map of the
 /// first metric asked for. Ctrl-C writes what is known by then, the rest marked as not measured.
@@ -23,10 +29,12 @@ pub(crate) struct Args {
     #[command(flatten)]
     model: ModelArgs,
 
-    /// Metrics: ids or families, separated by commas; `all` is all that need no text, `activations` runs the model on a
-    /// text, `gradients` runs it forward and backward; ID@null is relative to random matrices of the same shape, err-…@x weighted by what cells read on the text
-    #[arg(long, value_name = "ID|FAMILY,…", default_value = "all")]
-    metric: String,
+    /// Metrics: ids or families, separated by commas; `all` is all that need the weights alone, `delta` compares them with
+    /// --against, `activations` runs the model on a text, `gradients` runs it forward and backward, `causal` with one cell
+    /// changed, for every cell; ID@null is relative to random matrices of the same shape, err-…@x weighted by what cells read
+    /// on the text [default: all; delta with --against]
+    #[arg(long, value_name = "ID|FAMILY,…")]
+    metric: Option<String>,
 
     /// Folder for the results [default: tomograph-<name of the model>]
     #[arg(long, value_name = "DIR")]
@@ -41,10 +49,51 @@ pub(crate) struct Args {
     look: Look,
 
     #[command(flatten)]
+    comparison: ComparisonArgs,
+
+    #[command(flatten)]
     run: RunArgs,
 
     #[command(flatten)]
     gradients: GradientArgs,
+
+    #[command(flatten)]
+    interventions: InterventionArgs,
+}
+
+/// What the model is compared with, and how.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Comparison")]
+struct ComparisonArgs {
+    /// Compare with this checkpoint, what the model was before it was tuned (patch-kl puts its cells into the model): a
+    /// folder, file or hub name as for MODEL, of the same family and shape
+    #[arg(long, value_name = "BASE")]
+    against: Option<String>,
+
+    /// Round both sides to this type before comparing: what both would store
+    #[arg(long, value_name = "bf16|f16|f32", requires = "against")]
+    cast: Option<Cast>,
+
+    /// Leave out cells that cannot be compared (another shape, missing on one side) instead of refusing
+    #[arg(long, requires = "against")]
+    partial: bool,
+
+    /// k of subspace-overlap-… and delta-on-principal: how many of the strongest singular directions are compared
+    #[arg(long, value_name = "K", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
+    subspace_rank: u32,
+}
+
+impl ComparisonArgs {
+    fn apply(&self, request: &mut Request, context: &mut Context<'_>) -> anyhow::Result<()> {
+        if let Some(name) = &self.against {
+            request.against = Some(locate(name, context)?);
+            request.against_name.clone_from(name);
+        }
+        request.cast = self.cast;
+        request.partial = self.partial;
+        request.options.subspace_rank = usize::try_from(self.subspace_rank)?;
+        Ok(())
+    }
 }
 
 /// What gradients are taken of, and how many.
@@ -70,7 +119,7 @@ struct GradientArgs {
     ig_steps: u32,
 
     /// Keep on disk what the reverse pass needs to go on after it was ended, and go on from there: the same command gives
-    /// the same bits [default folder: resume in the folder for the results]
+    /// the same bits; causal metrics always do [default folder: resume in the folder for the results]
     #[arg(long, value_name = "DIR", num_args = 0..=1)]
     resume: Option<Option<PathBuf>>,
 }
@@ -90,27 +139,87 @@ impl GradientArgs {
         request.text.answers.clone_from(&self.answers);
         request.draws = self.draws.map(usize::try_from).transpose()?;
         request.options.steps = usize::try_from(self.ig_steps)?;
-        request.resume = self.resume.clone().map(|given| given.unwrap_or_else(|| folder.join("resume")));
+        request.resume = self.resume.clone().map(|given| given.unwrap_or_else(|| resume_folder(folder)));
         Ok(())
     }
 }
 
+/// How cells are changed, and how often.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Interventions")]
+struct InterventionArgs {
+    /// Run every changed model on every sequence: without it a cell is measured until it is settled whether it belongs to
+    /// the highest tenth
+    #[arg(long)]
+    exact: bool,
+
+    /// Sizes of the noise of noise-alpha, relative to the root mean square of the weights
+    #[arg(long, value_name = "T,…", value_delimiter = ',', default_values_t = [0.05, 0.1, 0.15, 0.2], value_parser = noise_level)]
+    noise_levels: Vec<f64>,
+
+    /// Draws of noise of each size
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
+    noise_seeds: u32,
+
+    /// What lowrank-kl keeps of a cell: a share of its singular values (0.5), or a number of them (32)
+    #[arg(long, value_name = "SHARE|N", default_value = "0.5", value_parser = rank)]
+    rank: Rank,
+}
+
+fn noise_level(text: &str) -> Result<f64, String> {
+    let level = text.parse().ok().filter(|t: &f64| t.is_finite() && *t > 0.0);
+    level.ok_or_else(|| "expected a number above 0".to_owned())
+}
+
+fn rank(text: &str) -> Result<Rank, String> {
+    match format!("rank:{text}").parse() {
+        Ok(Edit::Rank(rank)) => Ok(rank),
+        _ => Err("expected a whole number of at least 1, or a share above 0 and at most 1.0".to_owned()),
+    }
+}
+
+impl InterventionArgs {
+    fn apply(&self, request: &mut Request, folder: &Path) -> anyhow::Result<()> {
+        request.options.exact = self.exact;
+        request.options.noise_levels.clone_from(&self.noise_levels);
+        request.options.noise_seeds = usize::try_from(self.noise_seeds)?;
+        request.options.rank = self.rank;
+        request.keep = Some(request.resume.clone().unwrap_or_else(|| resume_folder(folder)));
+        Ok(())
+    }
+}
+
+fn resume_folder(folder: &Path) -> PathBuf {
+    folder.join("resume")
+}
+
 impl Args {
     pub(super) fn run(self, context: &mut Context<'_>) -> anyhow::Result<Exit> {
-        let mut request = self.model.request(&self.metric, context)?;
+        let metrics = self.metric.as_deref().unwrap_or(if self.comparison.against.is_some() { "delta" } else { "all" });
+        let mut request = self.model.request(metrics, context)?;
+        self.comparison.apply(&mut request, context)?;
+        if self.metric.is_none() && tomo_checkpoint::open_adapter(&request.path)?.is_some() {
+            request = request.metrics("delta")?;
+        }
+        if let Some(note) = companions_note(&request) {
+            writeln!(context.streams.err, "note: {note}")?;
+        }
         request.text = self.run.text(request.options.seed)?;
         request.run = self.run.options(request.threads);
         request.imatrix.clone_from(&self.imatrix);
         let folder = self.out.unwrap_or_else(|| default_folder(&request));
         self.gradients.apply(&mut request, &folder)?;
-        let Scanned { map, draws, spent } = scan_with_progress(&request, Some(&self.run), context)?;
-        self.look.write_all(&map, &folder)?;
+        self.interventions.apply(&mut request, &folder)?;
+        let Scanned { map, draws, measured, ended_early, spent } =
+            scan_with_progress(&request, Some(&self.run), context)?;
+        self.look.write_all(&map, &folder, "map")?;
         write_draws(&draws, &map, &folder)?;
+        write_measured(&measured, &map, &folder)?;
         for done in spent {
             // Only space is at stake: the results are written.
             let _ = std::fs::remove_dir_all(done);
         }
-        if let Some(resume) = &request.resume {
+        if let Some(resume) = &request.keep {
             // Stays where a pass is not over, or where something else is in it.
             let _ = std::fs::remove_dir(resume);
         }
@@ -120,11 +229,25 @@ impl Args {
             let path = folder.join(DRAWS_JSON).display().to_string();
             writeln!(context.streams.out, "what every draw said of every cell: {path}")?;
         }
+        report_measurements(&measured, &map, &folder, context)?;
         if exit == Exit::Interrupted && request.resume.is_some() {
             writeln!(context.streams.err, "the same command goes on where the reverse pass was")?;
         }
+        if ended_early {
+            writeln!(context.streams.err, "interrupted: the same command goes on from what was measured")?;
+            return Ok(Exit::Interrupted);
+        }
         Ok(exit)
     }
+}
+
+/// Says which metrics come along that were not asked for.
+fn companions_note(request: &Request) -> Option<String> {
+    let whole = tomo_metrics::with_companions(request.metrics.clone());
+    let added: Vec<String> =
+        whole.iter().filter(|s| !request.metrics.contains(s)).map(tomo_metrics::Selected::id).collect();
+    (!added.is_empty())
+        .then(|| format!("{} come with delta-relative, which mere rescaling can make large", added.join(" and ")))
 }
 
 const DRAWS_JSON: &str = "draws.json";
@@ -144,20 +267,72 @@ fn write_draws(draws: &[KeptDraws], map: &Map, folder: &Path) -> anyhow::Result<
     files::write_whole(&folder.join("draws.csv"), &csv)
 }
 
+const MEASURED_JSON: &str = "measured.json";
+
+/// Keeps what every change did to every sequence beside the map.
+fn write_measured(measured: &[Measured], map: &Map, folder: &Path) -> anyhow::Result<()> {
+    if measured.is_empty() {
+        return Ok(());
+    }
+    let of = &map.provenance;
+    let mut json = Vec::new();
+    let text_digest = of.text_digest.as_deref().unwrap_or_default();
+    measured_file::write_json(measured, of.seed, &of.model_digest, text_digest, &mut json)?;
+    files::write_whole(&folder.join(MEASURED_JSON), &json)?;
+    let mut csv = Vec::new();
+    measured_file::write_csv(measured, &mut csv)?;
+    files::write_whole(&folder.join("measured.csv"), &csv)
+}
+
+/// Says how often cells were measured and how far the map agrees with itself.
+fn report_measurements(
+    measured: &[Measured],
+    map: &Map,
+    folder: &Path,
+    context: &mut Context<'_>,
+) -> anyhow::Result<()> {
+    let out = &mut context.streams.out;
+    for column in &map.columns {
+        for note in column.measurement.iter().flat_map(Measurement::notes) {
+            writeln!(out, "{}: {note}", plain(&column.info.id, 60))?;
+        }
+    }
+    if !measured.is_empty() {
+        writeln!(out, "what every sequence said of every cell: {}", folder.join(MEASURED_JSON).display())?;
+    }
+    Ok(())
+}
+
 /// Opens and scans with a bar on stderr; Ctrl-C ends the scan early.
 pub(super) fn scan_with_progress(
     request: &Request,
     run: Option<&RunArgs>,
     context: &mut Context<'_>,
 ) -> anyhow::Result<Scanned> {
+    if let Some(files) = tomo_checkpoint::open_adapter(&request.path)? {
+        let scan = AdapterScan::new(&files, request)?;
+        return watched(&scan.notes().to_vec(), context, |bar| scan.run(bar));
+    }
     let scan = Scan::new(Arc::new(open(request)?), request, context.streams.input.as_mut())?;
     if let (Some(text), Some(args)) = (scan.text(), run) {
         args.note(text, context)?;
         announce_scan(&scan, text, context)?;
     }
+    watched(&scan.notes().to_vec(), context, |bar| scan.run(bar))
+}
+
+/// Says what there is to know, then scans with a bar.
+fn watched(
+    notes: &[String],
+    context: &mut Context<'_>,
+    scan: impl FnOnce(&Bar) -> anyhow::Result<Scanned>,
+) -> anyhow::Result<Scanned> {
+    for note in notes {
+        writeln!(context.streams.err, "note: {}", plain(note, 400))?;
+    }
     interrupt::listen();
     let bar = Bar::new(context.streams.draw_progress);
-    let scanned = scan.run(&bar);
+    let scanned = scan(&bar);
     bar.clear();
     scanned
 }
@@ -173,6 +348,9 @@ pub(super) fn summary(map: &Map, folder: &Path, context: &mut Context<'_>) -> an
         ("report.md", "in words"),
         ("map.json", "the numbers; tomograph show draws them again"),
     ];
+    if is_unchanged(map) {
+        writeln!(out, "identical: no weight of any cell that was compared differs")?;
+    }
     let width = written.iter().map(|(name, _)| folder.join(name).display().to_string().len()).max().unwrap_or(0);
     for (name, what) in written {
         writeln!(out, "  {:width$}  {what}", folder.join(name).display().to_string())?;

@@ -1,10 +1,13 @@
 //! One file per command: its arguments, and what it does.
 
+mod agree;
 mod completions;
 mod demo;
+mod diff;
 mod explain;
 mod imatrix;
 mod inspect;
+mod inspect_adapter;
 mod list;
 mod man;
 mod map;
@@ -26,6 +29,8 @@ pub(super) enum Command {
     Measure(measure::Args),
     Imatrix(imatrix::Args),
     Show(show::Args),
+    Diff(diff::Args),
+    Agree(agree::Args),
     Inspect(inspect::Args),
     List(list::Args),
     Explain(explain::Args),
@@ -42,6 +47,8 @@ impl Command {
             Self::Measure(args) => args.run(context),
             Self::Imatrix(args) => args.run(context),
             Self::Show(args) => args.run(context),
+            Self::Diff(args) => args.run(context),
+            Self::Agree(args) => args.run(context),
             Self::Inspect(args) => args.run(context),
             Self::List(args) => args.run(context),
             Self::Explain(args) => args.run(context),

@@ -13,8 +13,8 @@ use crate::scan::{self, Request};
 /// How a command is told which model to read and how.
 #[derive(clap::Args)]
 pub(crate) struct ModelArgs {
-    /// A folder with config.json and safetensors, a .safetensors or .gguf file, or a hub name:
-    /// org/name, org/name@revision, org/name:Q4_K_M, org/name/file.gguf
+    /// A folder with config.json and safetensors, a .safetensors or .gguf file, a PEFT adapter's folder (map, inspect), or
+    /// a hub name: org/name, org/name@revision, org/name:Q4_K_M, org/name/file.gguf
     #[arg(value_name = "MODEL")]
     model: String,
 
@@ -74,7 +74,7 @@ pub(super) fn locate(name: &str, context: &mut Context<'_>) -> anyhow::Result<Pa
 
 /// Opens the model of `request`.
 pub(super) fn open(request: &Request) -> anyhow::Result<Model> {
-    scan::open(&request.path, &request.cells)
+    scan::open_requested(request)
 }
 
 /// `$XDG_CACHE_HOME/tomograph`, or `~/.cache/tomograph`; none where the environment names no home.

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use bytesize::ByteSize;
+use tomo_metrics::{CausalPlan, Found};
 use tomo_model::Model;
 use tomo_model::engine::MemoryPlan;
 use tomo_render::escape::plain;
 
 use super::Context;
 use crate::cli::files;
-use crate::cli::numbers::bytes;
+use crate::cli::numbers::{bytes, count};
 use crate::reverse::PlannedPass;
 use crate::run::{Run, RunOptions, TextRequest};
 use crate::scan::Scan;
@@ -149,6 +150,50 @@ pub(super) fn announce_scan(scan: &Scan<'_>, run: &Run, context: &mut Context<'_
             bytes(plan.read_bytes),
             bytes(plan.bytes),
         )?;
+    }
+    match scan.causal() {
+        Some(plan) => announce_causal(plan, context),
+        None => Ok(()),
+    }
+}
+
+/// Says what runs of changed models will take.
+fn announce_causal(plan: &CausalPlan, context: &mut Context<'_>) -> anyhow::Result<()> {
+    let err = &mut context.streams.err;
+    let CausalPlan { variants, sequences, racing, compare, found, .. } = plan;
+    if let Some(means) = &plan.means {
+        writeln!(err, "forward for the means of outputs: memory about {}", bytes(means.bytes))?;
+    }
+    let weights = if compare.resident { "stay in memory" } else { "are streamed block by block" };
+    writeln!(
+        err,
+        "one cell changed at a time: {} changed models on {sequences} sequences, {} passes of a sequence, {} GFLOP in {} rounds; \
+         reads {}, memory about {}, weights {weights}",
+        count(*variants as u64),
+        count((variants * sequences) as u64),
+        count(compare.operations / 1_000_000_000),
+        compare.rounds.len(),
+        bytes(compare.read_bytes),
+        bytes(compare.bytes),
+    )?;
+    if let Some((cells, panel)) = racing {
+        writeln!(
+            err,
+            "racing: {cells} cells get a few sequences first, {} passes in all; those of which it is not settled whether they belong \
+             to the highest tenth get more. {panel} cells drawn at random get all, to tell how hard each sequence is. --exact \
+             measures every cell on every sequence",
+            count(plan.first as u64),
+        )?;
+    }
+    match found {
+        Found::Nothing => {}
+        Found::Other => writeln!(
+            err,
+            "note: what an earlier scan kept is of another model, text or option; it is not used and will be overwritten"
+        )?,
+        Found::State { done, of } => {
+            writeln!(err, "going on from an earlier scan: {done} of {of} passes are done")?;
+        }
     }
     Ok(())
 }

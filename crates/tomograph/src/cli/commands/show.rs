@@ -1,17 +1,16 @@
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
-use tomo_map::Map;
+use anyhow::bail;
 use tomo_render::Format;
 
 use super::{Context, Exit};
-use crate::cli::files;
+use crate::cli::files::{self, read_map};
 use crate::cli::output::Look;
 
 /// Draw a map again: another metric, another normalisation, another format
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A map.json, or the folder that holds it
+    /// A map.json (or a diff.json), or the folder that holds it
     #[arg(value_name = "MAP")]
     map: PathBuf,
 
@@ -49,11 +48,4 @@ impl Args {
         }
         Ok(Exit::Success)
     }
-}
-
-/// Reads a map from its file, or from the folder that `map` wrote.
-fn read_map(path: &std::path::Path) -> anyhow::Result<Map> {
-    let file = if path.is_dir() { path.join("map.json") } else { path.to_owned() };
-    let json = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    tomo_map::read_json(&json).with_context(|| format!("cannot understand {}", file.display()))
 }

@@ -1,15 +1,18 @@
 //! Variants beside the original: every kind of change on every cell of every parity fixture, against a checkpoint that holds
 //! the change, run by itself.
 
+mod identities;
+mod rounds;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use tomo_model::engine::{
-    CellWeights, Change, DamageSink, Engine, EngineError, EngineOptions, OutputChange, PassProgress, Resume, Rewrite,
-    Round, TokenDamage, Unwatched, Variant,
+    CellWeights, Change, DamageSink, Engine, EngineError, EngineOptions, OutputChange, Rewrite, Round, TokenDamage,
+    Unwatched, Variant,
 };
-use tomo_model::{CellSource, Model, OpenOptions};
+use tomo_model::{CellSource, Model};
 
 use crate::parity::{Reference, cases};
 use crate::source::{Tensors, TestSource, read_safetensors};
@@ -72,15 +75,6 @@ fn options() -> EngineOptions {
     EngineOptions { threads: Some(2), memory_bytes: Some(1 << 30), ..EngineOptions::default() }
 }
 
-fn engine_of(model: Model, options: EngineOptions) -> Engine {
-    let architecture = model.architecture().unwrap();
-    Engine::new(Arc::new(model), architecture, options).unwrap()
-}
-
-fn open(folder: &Path) -> Model {
-    Model::open(tomo_checkpoint::open(folder).unwrap(), &OpenOptions::default()).unwrap()
-}
-
 fn run(engine: &Engine, sequences: &[Vec<u32>], variants: &[Variant]) -> Found {
     let plan = engine.plan_compare(&lengths(sequences), variants).unwrap();
     run_rounds(engine, sequences, variants, &plan.rounds)
@@ -120,8 +114,18 @@ impl Case {
     fn engine(&self, change: impl FnOnce(&mut Tensors)) -> Engine {
         let mut tensors = self.tensors.clone();
         change(&mut tensors);
-        let source = TestSource::new(tensors, tomo_checkpoint::Config::HuggingFace(self.config.clone()));
-        engine_of(source.open().unwrap(), options())
+        self.engine_of(tensors, options())
+    }
+
+    fn engine_with(&self, options: EngineOptions) -> Engine {
+        self.engine_of(self.tensors.clone(), options)
+    }
+
+    fn engine_of(&self, tensors: Tensors, options: EngineOptions) -> Engine {
+        let config = tomo_checkpoint::Config::HuggingFace(self.config.clone());
+        let model = TestSource::new(tensors, config).open().unwrap();
+        let architecture = model.architecture().unwrap();
+        Engine::new(Arc::new(model), architecture, options).unwrap()
     }
 }
 
@@ -266,58 +270,6 @@ fn one_each(model: &Model) -> Vec<Variant> {
     all
 }
 
-/// A cell of the first layer whose weights are replaced by themselves: the variant joins there, and runs every later layer
-/// whole.
-fn joins_early(mut late: Variant) -> Variant {
-    if late.changes.iter().all(|(cell, _)| *cell != 0) {
-        late.changes.push((0, weights(1.0, 0.0)));
-    }
-    late
-}
-
-#[test]
-fn sharing_with_the_original_has_the_bits_of_running_whole() {
-    for folder in cases() {
-        let case = Case::read(&folder);
-        let engine = case.engine(|_| ());
-        let shared = one_each(engine.model());
-        let whole: Vec<Variant> = shared.iter().cloned().map(joins_early).collect();
-        let (shared, whole) = (run(&engine, &case.sequences, &shared), run(&engine, &case.sequences, &whole));
-        assert!(shared == whole, "{}", case.name);
-    }
-}
-
-#[test]
-fn a_variant_is_the_same_alone_and_among_others_in_any_rounds_streamed_or_not() {
-    for folder in cases() {
-        let case = Case::read(&folder);
-        let engine = case.engine(|_| ());
-        let mut variants = one_each(engine.model());
-        let cells = engine.model().cells().len();
-        // Several cells, in several layers.
-        variants.push(variant([(cells - 1, weights(0.8, 0.0)), (1, zero()), (cells / 2, weights(1.1, 0.01))]));
-        variants.push(Variant::default());
-        let together = run(&engine, &case.sequences, &variants);
-        let count = case.sequences.len();
-        assert_eq!(together.damages.len(), variants.len() * count);
-
-        let mut alone = Vec::new();
-        for sequence in (0..count).rev() {
-            for part in 0..3 {
-                let variants = (0..variants.len()).filter(|v| v % 3 == part).collect();
-                alone.push(Round { sequences: vec![sequence], variants });
-            }
-        }
-        assert!(run_rounds(&engine, &case.sequences, &variants, &alone) == together, "{}", case.name);
-        let tensors = |_: &mut Tensors| ();
-        let streamed = EngineOptions { streamed: true, ..options() };
-        let model = Arc::new(case.engine(tensors)).model().source().path().to_owned();
-        assert_eq!(model, Path::new("memory"));
-        let streamed = engine_of(open(&folder), streamed);
-        assert!(run(&streamed, &case.sequences, &variants) == together, "{}: streamed", case.name);
-    }
-}
-
 /// No change, a cell replaced by itself, and outputs of a sequence that is the same.
 #[test]
 fn nothing_changed_is_exactly_nothing() {
@@ -392,118 +344,6 @@ fn outputs_end_where_the_next_sequence_ends() {
     }
 }
 
-struct StopsAfter(Mutex<usize>);
-
-impl PassProgress for StopsAfter {
-    fn start(&self, _steps: usize) {}
-    fn step(&self, _layer: u32) {}
-    fn is_cancelled(&self) -> bool {
-        let mut left = self.0.lock().unwrap();
-        *left = left.saturating_sub(1);
-        *left == 0
-    }
-}
-
-#[test]
-fn a_comparison_can_be_cancelled_anywhere() {
-    let case = Case::read(&cases()[0]);
-    let engine = case.engine(|_| ());
-    let variants = one_each(engine.model());
-    let plan = engine.plan_compare(&lengths(&case.sequences), &variants).unwrap();
-    let mut stopped = 0;
-    for after in 1.. {
-        let sink = Sink::default();
-        let progress = StopsAfter(Mutex::new(after));
-        if engine.compare(&case.sequences, &variants, &plan.rounds[0], &plan, &sink, None, &progress).unwrap() {
-            break;
-        }
-        assert_eq!(*sink.0.lock().unwrap(), Found::default());
-        stopped += 1;
-    }
-    assert!(stopped > 10, "{stopped}");
-}
-
-/// Progress: as many steps as were announced, in the order of the layers.
-#[derive(Default)]
-struct Counts(Mutex<(usize, Vec<u32>)>);
-
-impl PassProgress for Counts {
-    fn start(&self, steps: usize) {
-        self.0.lock().unwrap().0 += steps;
-    }
-    fn step(&self, layer: u32) {
-        self.0.lock().unwrap().1.push(layer);
-    }
-    fn is_cancelled(&self) -> bool {
-        false
-    }
-}
-
-#[test]
-fn progress_takes_the_steps_it_announced() {
-    for folder in cases() {
-        let case = Case::read(&folder);
-        let engine = case.engine(|_| ());
-        let variants = one_each(engine.model());
-        let plan = engine.plan_compare(&lengths(&case.sequences), &variants).unwrap();
-        let progress = Counts::default();
-        engine.compare(&case.sequences, &variants, &plan.rounds[0], &plan, &Sink::default(), None, &progress).unwrap();
-        let (announced, steps) = progress.0.into_inner().unwrap();
-        assert_eq!((announced, announced), (steps.len(), plan.steps(&plan.rounds[0])), "{}", case.name);
-        assert!(steps.is_sorted(), "{}", case.name);
-    }
-}
-
-/// Zero ablation has three distinct columns of seven where no bias stands between; which are told apart is found by running.
-#[test]
-fn zeros_that_are_said_to_be_one_function_are_and_others_are_not() {
-    let (mut shared, mut told_apart) = (0, 0);
-    for folder in cases() {
-        let case = Case::read(&folder);
-        let engine = case.engine(|_| ());
-        let cells = engine.model().cells();
-        let variants: Vec<Variant> = (0..cells.len()).map(|cell| variant([(cell, zero())])).collect();
-        let same = engine.same_function(&variants).unwrap();
-        let found = run(&engine, &case.sequences, &variants);
-        let of = |cell: usize| (0..case.sequences.len()).map(|s| &found.damages[&(cell, s)]).collect::<Vec<_>>();
-        for a in 0..cells.len() {
-            assert!(same[a] <= a && same[same[a]] == same[a]);
-            for b in 0..a {
-                let what = format!("{}: {} and {}", case.name, cells[a].id, cells[b].id);
-                if same[a] == same[b] {
-                    assert!(of(a) == of(b), "{what}");
-                    shared += 1;
-                } else if of(a) == of(b) {
-                    // Experts that no token chose, and attention over one token each.
-                    assert!(of(a).iter().flat_map(|t| t.iter()).all(|t| t.kl == 0.0), "{what} are one function too");
-                } else {
-                    told_apart += 1;
-                }
-            }
-        }
-    }
-    assert!(shared > 300 && told_apart > 3000, "{shared} {told_apart}");
-}
-
-/// Sets of zeros, and changes that are no zeros.
-#[test]
-fn variants_of_several_zeros_are_told_by_what_they_silence() {
-    let case = Case::read(&cases().into_iter().find(|c| c.ends_with("qwen3_plain")).unwrap());
-    let engine = case.engine(|_| ());
-    let zeros = |cells: &[usize]| variant(cells.iter().map(|cell| (*cell, zero())));
-    let variants = [
-        zeros(&[3]),
-        zeros(&[2, 3]),
-        zeros(&[2]),
-        zeros(&[2, 4]),
-        zeros(&[5, 3]),
-        variant([(3, weights(0.0, 0.0))]),
-        zeros(&[]),
-        zeros(&[]),
-    ];
-    assert_eq!(engine.same_function(&variants).unwrap(), [0, 0, 0, 3, 3, 5, 6, 6]);
-}
-
 #[test]
 fn variants_that_cannot_be_run_are_named() {
     let case = Case::read(&cases().into_iter().find(|c| c.ends_with("mixtral")).unwrap());
@@ -557,134 +397,4 @@ fn a_variant_that_overflows_is_infinitely_far() {
         }
         assert!(infinite > 0, "{name}");
     }
-}
-
-/// Makes a vocabulary larger than a tile of the head.
-fn widen(case: &mut Case, vocab: u64) {
-    for name in ["model.embed_tokens.weight", "lm_head.weight"] {
-        let (shape, values) = case.tensors.get_mut(name).unwrap();
-        shape[0] = vocab;
-        let rows = values.clone();
-        let grown = (0..vocab * shape[1]).map(|i| rows[i as usize % rows.len()] * (1.0 + (i as f32 * 0.3).sin() * 0.3));
-        *values = grown.collect();
-    }
-    case.config["vocab_size"] = vocab.into();
-}
-
-/// Ended at every look at the progress in turn, and gone on with from what was left.
-#[test]
-fn a_comparison_that_was_ended_goes_on_to_the_same_bits() {
-    for (name, wider) in [("llama", true), ("gpt2", false), ("mixtral_one", false), ("gemma2", false)] {
-        let mut case = Case::read(&cases().into_iter().find(|c| c.ends_with(name)).unwrap());
-        if wider {
-            widen(&mut case, 9000);
-        }
-        let model = || TestSource::new(case.tensors.clone(), tomo_checkpoint::Config::HuggingFace(case.config.clone()));
-        let engine = engine_of(model().open().unwrap(), EngineOptions { save_every: Some(0), ..options() });
-        let mut variants = one_each(engine.model());
-        let cells = engine.model().cells().len();
-        variants.push(variant([(cells - 1, zero()), (2, resample())]));
-        let plan = engine.plan_compare(&lengths(&case.sequences), &variants).unwrap();
-        let round = &plan.rounds[0];
-        let whole = run(&engine, &case.sequences, &variants);
-        let looks = {
-            let progress = StopsAfter(Mutex::new(usize::MAX));
-            engine.compare(&case.sequences, &variants, round, &plan, &Sink::default(), None, &progress).unwrap();
-            usize::MAX - progress.0.into_inner().unwrap()
-        };
-        let folder = tempfile::tempdir().unwrap();
-        let resume = Resume { folder: folder.path().join("pass"), key: "these".to_owned() };
-        let (mut went_on, mut steps) = (0, Vec::new());
-        for after in (1..looks).filter(|after| after % (looks / 20) == 0 || after + 4 > looks) {
-            let progress = StopsAfter(Mutex::new(after));
-            let ended =
-                engine.compare(&case.sequences, &variants, round, &plan, &Sink::default(), Some(&resume), &progress);
-            assert!(!ended.unwrap(), "{name}");
-            let (sink, progress) = (Sink::default(), StopsAfter(Mutex::new(usize::MAX)));
-            assert!(engine.compare(&case.sequences, &variants, round, &plan, &sink, Some(&resume), &progress).unwrap());
-            assert!(sink.0.into_inner().unwrap() == whole, "{name}, ended at look {after} of {looks}");
-            let looked = usize::MAX - progress.0.into_inner().unwrap();
-            went_on += usize::from(looked < looks);
-            steps.push(looked);
-            // What another key left is not used, nor that of another round.
-            let other = Resume { key: "others".to_owned(), ..resume.clone() };
-            let progress = StopsAfter(Mutex::new(usize::MAX));
-            engine
-                .compare(&case.sequences, &variants, round, &plan, &Sink::default(), Some(&other), &progress)
-                .unwrap();
-            assert_eq!(usize::MAX - progress.0.into_inner().unwrap(), looks);
-            std::fs::remove_dir_all(&resume.folder).unwrap();
-        }
-        // One that was ended in the first block begins anew, and so does the head of a vocabulary of one tile.
-        let heads = steps.iter().filter(|looked| **looked <= 2).count();
-        assert!(!wider || heads > 0, "{name}: {steps:?}");
-        assert!(went_on > 10 && steps.is_sorted_by(|a, b| a >= b), "{name}: {steps:?}");
-    }
-}
-
-#[test]
-fn a_folder_that_cannot_be_written_is_an_error_that_names_it() {
-    let case = Case::read(&cases()[0]);
-    let source = TestSource::new(case.tensors.clone(), tomo_checkpoint::Config::HuggingFace(case.config.clone()));
-    let engine = engine_of(source.open().unwrap(), EngineOptions { save_every: Some(0), ..options() });
-    let plan = engine.plan_compare(&lengths(&case.sequences), &[Variant::default()]).unwrap();
-    let file = tempfile::NamedTempFile::new().unwrap();
-    let resume = Resume { folder: file.path().join("below"), key: String::new() };
-    let round = &plan.rounds[0];
-    let ended = engine.compare(
-        &case.sequences,
-        &[Variant::default()],
-        round,
-        &plan,
-        &Sink::default(),
-        Some(&resume),
-        &Unwatched,
-    );
-    let error = ended.unwrap_err();
-    assert!(matches!(error, EngineError::Folder { .. }) && error.to_string().contains("below"), "{error}");
-}
-
-/// From one round to one per variant and sequence, and then an error that says what would work.
-#[test]
-fn any_budget_gives_the_same_bits_or_says_what_it_needs() {
-    let case = Case::read(&cases().into_iter().find(|c| c.ends_with("llama")).unwrap());
-    let engine_with = |bytes: u64| {
-        let source = TestSource::new(case.tensors.clone(), tomo_checkpoint::Config::HuggingFace(case.config.clone()));
-        engine_of(source.open().unwrap(), EngineOptions { memory_bytes: Some(bytes), ..options() })
-    };
-    let plenty = engine_with(1 << 40);
-    let variants = one_each(plenty.model());
-    let sequences: Vec<Vec<u32>> = (0..40).map(|i| case.sequences[i % case.sequences.len()].clone()).collect();
-    let plan = plenty.plan_compare(&lengths(&sequences), &variants).unwrap();
-    assert!(plan.resident && plan.rounds.len() == 1, "{plan:?}");
-    let whole = run(&plenty, &sequences, &variants);
-    let (mut bytes, mut seen) = (plan.bytes, Vec::new());
-    loop {
-        match plenty.plan_compare(&lengths(&sequences), &variants).and_then(|_| {
-            let engine = engine_with(bytes);
-            engine.plan_compare(&lengths(&sequences), &variants).map(|plan| (engine, plan))
-        }) {
-            Ok((engine, plan)) => {
-                assert!(plan.bytes <= bytes);
-                let pairs: usize = plan.rounds.iter().map(|r| r.sequences.len() * r.variants.len()).sum();
-                assert_eq!(pairs, sequences.len() * variants.len());
-                let readings = if plan.resident { 1 } else { plan.rounds.len() as u64 };
-                assert_eq!(plan.read_bytes % readings, 0);
-                if seen.last() != Some(&(plan.resident, plan.rounds.len())) {
-                    seen.push((plan.resident, plan.rounds.len()));
-                    assert!(run(&engine, &sequences, &variants) == whole, "{seen:?}");
-                }
-                bytes -= (bytes / 500).max(1);
-            }
-            Err(EngineError::Memory { needed, budget, hint }) => {
-                assert!(needed > budget && hint.contains("--memory"), "{hint}");
-                assert!(engine_with(needed).plan_compare(&lengths(&sequences), &variants).is_ok());
-                break;
-            }
-            Err(error) => panic!("{error}"),
-        }
-    }
-    let of = |resident: bool| seen.iter().filter(|(r, _)| *r == resident).count();
-    assert!(of(true) > 1 && of(false) > 2, "{seen:?}");
-    assert!(seen.last().unwrap().1 > sequences.len(), "{seen:?}");
 }

@@ -1,0 +1,9 @@
+//! Agreement of made-up maps whose answer is known.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
+
+mod agreement;
+mod controls;
+mod made_up;
+mod measured;
+mod refusals;
