@@ -3,7 +3,7 @@
 
     blocks.py LIBGGML_BASE [--columns 1536] [--rows 512] [--label TEXT] [--no-record]
 
-Ours is `target/release/examples/throughput` of tomo-blocks; theirs `ggml_quantize_chunk` of a libggml-base.so that llama-quantize uses. Both
+Ours is `target/release/examples/encode` of tomo-blocks; theirs `ggml_quantize_chunk` of a libggml-base.so that llama-quantize uses. Both
 count processor time, best of three, so that a busy machine changes little. Runs alternate.
 """
 
@@ -21,7 +21,7 @@ import numpy as np
 import machine
 
 HERE = pathlib.Path(__file__).resolve().parent
-BINARY = HERE.parents[1] / "target" / "release" / "examples" / "throughput"
+BINARY = HERE.parents[1] / "target" / "release" / "examples" / "encode"
 SEED = 20261127
 
 

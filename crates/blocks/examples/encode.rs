@@ -1,7 +1,7 @@
 //! How fast each type is encoded, without importances and with, and decoded: MB of f32 weights per second of processor time on
 //! one thread, so that a busy machine does not change it.
 //!
-//! `cargo run --release -p tomo-blocks --example throughput [WEIGHTS.f32 COLUMNS]`; without a file: normal random numbers.
+//! `cargo run --release -p tomo-blocks --example encode [WEIGHTS.f32 COLUMNS]`; without a file: normal random numbers.
 #![allow(clippy::print_stdout, reason = "a benchmark program talks to its user")]
 
 use std::error::Error;
