@@ -30,6 +30,9 @@ pub(crate) const LARGEST_SCALED: f32 = 65504.0 * 128.0 * 32.0;
 /// Exponent bits of a bf16.
 pub(crate) const BF16_EXPONENT: u16 = 0x7f80;
 
+/// A row of weights, with importances where there are some, to its blocks.
+type Encode = fn(Dispatch, &[f32], Option<&[f32]>, &mut [u8]);
+
 /// One way of GGUF to store a tensor's rows.
 #[derive(Debug)]
 pub struct BlockType {
@@ -47,7 +50,7 @@ pub struct BlockType {
     smaller: Option<&'static BlockType>,
     floats: &'static [(usize, u16)],
     largest: f32,
-    encode: fn(Dispatch, &[f32], Option<&[f32]>, &mut [u8]),
+    encode: Encode,
     decode: fn(&[u8], &mut [f32]),
 }
 

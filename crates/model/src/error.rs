@@ -140,7 +140,7 @@ pub enum ModelError {
     #[error("{what}\n  tensor: {tensor}\n  expected: {expected}\n  found: {found}\n  hint: {hint}")]
     Adapter {
         /// What failed.
-        what: String,
+        what: Box<str>,
         /// The tensor.
         tensor: String,
         /// What should have been there.
@@ -148,7 +148,7 @@ pub enum ModelError {
         /// What was there.
         found: String,
         /// What the user can do about it.
-        hint: String,
+        hint: Box<str>,
     },
 
     /// A `--cell` cannot be used.

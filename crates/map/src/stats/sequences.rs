@@ -18,7 +18,7 @@ impl SequenceTable {
     ///
     /// `None` unless the lengths fit, all numbers are finite, no tokens are negative, and every cell saw a sequence.
     pub fn new(sequences: usize, sums: Vec<f64>, tokens: Vec<f64>) -> Option<Self> {
-        if sequences == 0 || sums.len() != tokens.len() || sums.len() % sequences != 0 {
+        if sequences == 0 || sums.len() != tokens.len() || !sums.len().is_multiple_of(sequences) {
             return None;
         }
         let sound = sums.iter().zip(&tokens).all(|(s, t)| s.is_finite() && t.is_finite() && *t >= 0.0);
@@ -28,7 +28,7 @@ impl SequenceTable {
 
     /// A table from means per token, `[cells, sequences]`, in which every cell saw every sequence; `tokens` is `[sequences]`.
     pub fn from_means(means: &[f64], tokens: &[f64]) -> Option<Self> {
-        if tokens.is_empty() || means.len() % tokens.len() != 0 {
+        if tokens.is_empty() || !means.len().is_multiple_of(tokens.len()) {
             return None;
         }
         let cells = means.len() / tokens.len();

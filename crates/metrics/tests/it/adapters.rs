@@ -55,7 +55,7 @@ impl Pair {
         scan(&ModelPairs::new(&self.merged, &self.base, false).unwrap().rounded_to(cast))
     }
 
-    fn from_factors(&self, cast: Option<Cast>) -> Vec<Column> {
+    fn factored(&self, cast: Option<Cast>) -> Vec<Column> {
         scan(&AdapterPairs::new(&self.changes, Some(&self.base)).rounded_to(cast))
     }
 }
@@ -92,7 +92,7 @@ fn compare(case: &str, found: &[Column], expected: &[Column], within: f64) {
 fn factors_score_as_the_merged_model_does() {
     for case in CASES {
         let pair = Pair::read(case);
-        let (found, expected) = (pair.from_factors(None), pair.dense(None));
+        let (found, expected) = (pair.factored(None), pair.dense(None));
         assert!(found.len() >= 15, "{} metrics", found.len());
         compare(case, &found, &expected, 1e-5);
         // Something was compared: the cells that the adapter hits have values, the others are exact zeros.
@@ -108,7 +108,7 @@ fn factors_score_as_the_merged_model_does() {
 #[test]
 fn rounded_to_bf16_they_score_as_a_model_merged_in_bf16() {
     let pair = Pair::read("bf16");
-    compare("bf16", &pair.from_factors(Some(Cast::Bf16)), &pair.dense(None), 1e-12);
+    compare("bf16", &pair.factored(Some(Cast::Bf16)), &pair.dense(None), 1e-12);
 }
 
 /// The rank is that of the factors, whatever rounding makes of a merged file.
@@ -122,7 +122,7 @@ fn the_rank_is_exact() {
         hit.map(|((cell, _), s)| s.value().unwrap() * cell.out_features.min(cell.in_features) as f64)
             .collect::<Vec<_>>()
     };
-    let found = hit(rank(&pair.from_factors(None)));
+    let found = hit(rank(&pair.factored(None)));
     assert_close(&found, vec![4.0; found.len()], Within::Relative(1e-12));
     // Merged in bf16 they are of full rank: 36, or 16 for v.
     assert!(hit(rank(&pair.dense(None))).iter().all(|rank| *rank >= 16.0));
@@ -133,7 +133,7 @@ fn without_a_base_there_is_what_the_factors_say() {
     let pair = Pair::read("plain");
     let alone = Arc::new(Adapter::open(&open_adapter(&fixtures().join("adapters/plain")).unwrap().unwrap()).unwrap());
     let alone = alone.alone().unwrap();
-    let (found, expected) = (scan(&AdapterPairs::new(&alone, None)), pair.from_factors(None));
+    let (found, expected) = (scan(&AdapterPairs::new(&alone, None)), pair.factored(None));
     let known = ["density-lower-bound", "delta-rank", "delta-stable-rank", "delta-effective-rank"];
     for (found, expected) in found.iter().zip(&expected) {
         let is_known = known.contains(&found.info.id.as_ref());

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use tomo_checkpoint::TensorInfo;
 use tomo_map::{Cell, Component, Grid, MissingColumn};
 
-use super::changes::{Changes, Placed};
+use super::changes::{Changes, NOT_UNDERSTOOD, Placed};
 use super::ground::Ground;
 use super::place::Naming;
 use super::{Adapter, Module};
@@ -13,6 +14,7 @@ use crate::config::is_class_of;
 use crate::dims::{Dims, MOST_EXPERTS, MOST_LAYERS, Widths};
 use crate::error::{ModelError, quoted};
 use crate::family::{CellRule, DimFrom, Family, Part};
+use crate::pattern::Numbers;
 
 const GIVE_THE_BASE: &str = "without the base it cannot be told which rows are whose: --against BASE";
 
@@ -32,6 +34,10 @@ impl Adapter {
                 Err(error) => refusal = refusal.or(Some(error)),
             }
         }
+        // Names that only some of the families know tell those from the others.
+        let strange = |placed: &Placed| placed.off_grid.iter().filter(|b| b.what == NOT_UNDERSTOOD).count();
+        let least = fitting.iter().map(|(_, _, placed)| strange(placed)).min();
+        fitting.retain(|(_, _, placed)| Some(strange(placed)) == least);
         let cells = |placed: &Placed| {
             let factored = placed.sites.iter().map(|(_, site)| &site.cell);
             factored.chain(&placed.whole).cloned().collect::<Vec<_>>()
@@ -52,11 +58,11 @@ impl Adapter {
     fn no_family(&self) -> ModelError {
         let first = self.tensor_names().into_iter().next().unwrap_or_default();
         ModelError::Adapter {
-            what: "the family cannot be told from the names of the adapter's modules".to_owned(),
+            what: "the family cannot be told from the names of the adapter's modules".into(),
             tensor: quoted(&first),
             expected: format!("modules of one of {}", FAMILIES.iter().map(|f| f.id).collect::<Vec<_>>().join(" ")),
             found: quoted(&self.config.targets),
-            hint: "give the base it was trained on: --against BASE".to_owned(),
+            hint: "give the base it was trained on: --against BASE".into(),
         }
     }
 
@@ -66,7 +72,7 @@ impl Adapter {
         if let Some(stack) = self.modules.iter().find(|m| naming.is_stack(&m.name)) {
             return Err(cannot_tell(stack));
         }
-        let Some(seen) = Seen::of(&naming, &self.modules) else { return Ok(None) };
+        let Some(seen) = Seen::of(&naming, &self.modules, &self.whole) else { return Ok(None) };
         let widths = seen.widths(family)?;
         let ground = Ground { naming: Some(naming), widths: Some(widths), base: None };
         let placed = self.place(&ground)?;
@@ -116,7 +122,7 @@ fn dims_of(widths: &Widths) -> Dims {
     Dims { hidden: known(widths.hidden), ..Dims::from(widths) }
 }
 
-/// What the factors' shapes say about widths.
+/// What the shapes of factors, and of modules that are saved whole, say about widths.
 #[derive(Default)]
 struct Seen<'a> {
     layers: u32,
@@ -131,30 +137,43 @@ struct Seen<'a> {
 
 impl<'a> Seen<'a> {
     /// `None` where no module is a cell, or a number is beyond what models have.
-    fn of(naming: &Naming, modules: &'a [Module]) -> Option<Self> {
+    fn of(naming: &Naming, modules: &'a [Module], whole: &[(String, TensorInfo)]) -> Option<Self> {
         let mut seen = Self::default();
         for module in modules {
             for (rule, numbers) in naming.rules(&format!("{}.weight", module.name)) {
-                let (layer, expert) = (numbers.layer?, numbers.expert);
-                if u64::from(layer) >= MOST_LAYERS || expert.is_some_and(|e| u64::from(e) >= MOST_EXPERTS) {
-                    return None;
+                let expert = seen.number(numbers)?;
+                match rule.part {
+                    Part::QueryKeyValue => seen.fused = Some(module),
+                    Part::QueryKeyValuePerHead => seen.by_head = Some(module),
+                    Part::Whole | Part::GateUp => seen.add(rule, expert, module.outputs(), module.inputs()),
                 }
-                seen.layers = seen.layers.max(layer + 1);
-                seen.experts = seen.experts.max(expert.map(|e| e + 1));
-                seen.add(rule, expert.is_some(), module);
+            }
+        }
+        for (name, tensor) in whole {
+            let &[rows, inputs] = tensor.shape.as_slice() else { continue };
+            for (rule, numbers) in naming.rules(name) {
+                let expert = seen.number(numbers)?;
+                if matches!(rule.part, Part::Whole | Part::GateUp) {
+                    seen.add(rule, expert, rows, inputs);
+                }
             }
         }
         (seen.layers > 0).then_some(seen)
     }
 
-    fn add(&mut self, rule: &CellRule, expert: bool, module: &'a Module) {
-        let (rows, inputs) = (module.outputs(), module.inputs());
-        let rows = match rule.part {
-            Part::Whole => rows,
-            Part::GateUp => rows / 2,
-            Part::QueryKeyValue => return self.fused = Some(module),
-            Part::QueryKeyValuePerHead => return self.by_head = Some(module),
-        };
+    /// Takes notice of a layer and an expert; whether there is an expert.
+    fn number(&mut self, numbers: Numbers) -> Option<bool> {
+        let (layer, expert) = (numbers.layer?, numbers.expert);
+        if u64::from(layer) >= MOST_LAYERS || expert.is_some_and(|e| u64::from(e) >= MOST_EXPERTS) {
+            return None;
+        }
+        self.layers = self.layers.max(layer + 1);
+        self.experts = self.experts.max(expert.map(|e| e + 1));
+        Some(expert.is_some())
+    }
+
+    fn add(&mut self, rule: &CellRule, expert: bool, rows: u64, inputs: u64) {
+        let rows = if rule.part == Part::GateUp { rows / 2 } else { rows };
         self.plain[rule.component.index() + if expert { 7 } else { 0 }].get_or_insert((rows, inputs));
     }
 

@@ -16,13 +16,16 @@ use crate::dims::Dims;
 use crate::error::{ModelError, quoted};
 use crate::model::Model;
 
+/// What a tensor is called that is known to no rule of the family.
+pub(super) const NOT_UNDERSTOOD: &str = "not understood";
+
 /// What an adapter does to one cell.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Change {
     /// Nothing.
     None,
     /// A product of factors is added.
-    LowRank(FactorSource),
+    LowRank(Box<FactorSource>),
     /// It is replaced by a matrix that the adapter holds whole: the number of its cell in [`Changes::whole`].
     Whole(usize),
 }
@@ -147,11 +150,11 @@ impl Adapter {
         let some = base.entry().and_then(|f| f.hugging_face.cells.first());
         let expected = some.map_or_else(|| base.cells().first().map_or("", |c| c.tensor.as_str()), |rule| rule.tensor);
         ModelError::Adapter {
-            what: "none of the adapter's modules is a cell of the base".to_owned(),
+            what: "none of the adapter's modules is a cell of the base".into(),
             tensor: quoted(&first),
             expected: format!("names like {} ({})", quoted(expected), base.family()),
             found: self.config.base.as_ref().map_or("another".to_owned(), |b| format!("an adapter of {}", quoted(b))),
-            hint: "give the base it was trained on with --against".to_owned(),
+            hint: "give the base it was trained on with --against".into(),
         }
     }
 
@@ -181,7 +184,7 @@ impl Adapter {
             if cells.is_empty() {
                 let what = ground
                     .what(name)
-                    .map_or_else(|| if name.ends_with(".bias") { "bias" } else { "not understood" }, crate::Role::name);
+                    .map_or_else(|| if name.ends_with(".bias") { "bias" } else { NOT_UNDERSTOOD }, crate::Role::name);
                 placed.off_grid.push(OffGrid { tensor: tensor.clone(), what });
             }
             placed.whole.extend(cells);
@@ -205,7 +208,7 @@ impl Adapter {
         let mut by_cell: BTreeMap<CellId, (&str, Change)> = BTreeMap::new();
         for ((number, site), (rank, alpha)) in sites.iter().zip(ranks) {
             let module = &self.modules[*number];
-            let change = Change::LowRank(self.factor_source(module, site, rank, alpha));
+            let change = Change::LowRank(Box::new(self.factor_source(module, site, rank, alpha)));
             if let Some((first, _)) = by_cell.insert(site.cell.id, (&module.b.name, change)) {
                 return Err(twice(site.cell.id, first, &module.b.name));
             }
@@ -248,12 +251,12 @@ impl Adapter {
             if Some(module.inner()) != rank.checked_mul(experts) {
                 let of = if experts == 1 { String::new() } else { format!(" for each of {experts} experts") };
                 return Err(ModelError::Adapter {
-                    what: "the factors have another rank than the configuration says".to_owned(),
+                    what: "the factors have another rank than the configuration says".into(),
                     tensor: quoted(&module.a.name),
                     expected: format!("{rank} rows{of}"),
                     found: format!("{} rows", module.inner()),
                     hint: "adapter_config.json and the weights are of different adapters, or a pattern does not match"
-                        .to_owned(),
+                        .into(),
                 });
             }
             if site.is_some() {

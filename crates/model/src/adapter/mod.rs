@@ -99,11 +99,11 @@ impl Adapter {
         }
         if modules.is_empty() && whole.is_empty() {
             return Err(ModelError::Adapter {
-                what: "the adapter changes nothing that could be shown".to_owned(),
+                what: "the adapter changes nothing that could be shown".into(),
                 tensor: quoted(&files.source.path().display().to_string()),
                 expected: "tensors like base_model.model.<module>.lora_A.weight".to_owned(),
                 found: format!("{} tensors, none of them", files.source.tensors().len()),
-                hint: "is this the adapter's last checkpoint? training may not have written it yet".to_owned(),
+                hint: "is this the adapter's last checkpoint? training may not have written it yet".into(),
             });
         }
         Ok(Self { source: Arc::clone(&files.source), config, modules, off_grid, whole })
@@ -145,11 +145,11 @@ struct Parts {
 impl Sorted {
     fn add(&mut self, tensor: &TensorInfo) -> Result<(), ModelError> {
         let wrong = |what: &str, expected: &str, found: String| ModelError::Adapter {
-            what: what.to_owned(),
+            what: what.into(),
             tensor: quoted(&tensor.name),
             expected: expected.to_owned(),
             found,
-            hint: "load the adapter with peft and save it again".to_owned(),
+            hint: "load the adapter with peft and save it again".into(),
         };
         let Some(named) = names::read(&tensor.name) else {
             let expected = "lora_A, lora_B, lora_embedding_A, lora_embedding_B or lora_magnitude_vector";
@@ -191,11 +191,11 @@ impl Parts {
         let tensors = [&self.a, &self.b, &self.magnitude].into_iter().flatten();
         let first = tensors.clone().next().map_or_else(|| quoted(&name), |t| quoted(&t.name));
         let wrong = |what: &str, expected: String, found: String| ModelError::Adapter {
-            what: what.to_owned(),
+            what: what.into(),
             tensor: first.clone(),
             expected,
             found,
-            hint: "the adapter may have been saved in parts, or cut short; save it again with peft".to_owned(),
+            hint: "the adapter may have been saved in parts, or cut short; save it again with peft".into(),
         };
         let (a, b) = match (&self.a, &self.b) {
             (Some(a), Some(b)) => (a.clone(), b.clone()),
@@ -221,12 +221,11 @@ impl Parts {
             return Err(wrong("the factors do not fit each other", "[r, in] and [out, r]".to_owned(), found));
         }
         match &module.magnitude {
-            Some(magnitude) if dora => {
-                if magnitude.numel() != module.outputs() || !magnitude.dtype.is_weight() {
-                    let expected = format!("{} values, one for each row of B", module.outputs());
-                    return Err(wrong("the magnitudes do not fit", expected, format!("{:?}", magnitude.shape)));
-                }
+            Some(magnitude) if dora && (magnitude.numel() != module.outputs() || !magnitude.dtype.is_weight()) => {
+                let expected = format!("{} values, one for each row of B", module.outputs());
+                return Err(wrong("the magnitudes do not fit", expected, format!("{:?}", magnitude.shape)));
             }
+            Some(_) if dora => {}
             None if dora => {
                 return Err(wrong(
                     "the magnitudes are missing",

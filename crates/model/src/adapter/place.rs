@@ -144,21 +144,21 @@ fn numbers_within(widths: &Widths, numbers: Numbers, module: &Module) -> Result<
     }
     let experts = widths.experts.map_or(String::new(), |e| format!(" and {e} experts"));
     Err(ModelError::Adapter {
-        what: "the adapter has a module that the base has not".to_owned(),
+        what: "the adapter has a module that the base has not".into(),
         tensor: quoted(&module.b.name),
         expected: format!("{} layers{experts}", widths.layers),
         found: quoted(&module.name),
-        hint: "compare base_model_name_or_path in adapter_config.json with the base".to_owned(),
+        hint: "compare base_model_name_or_path in adapter_config.json with the base".into(),
     })
 }
 
 /// Two modules that change one cell.
 pub(super) fn twice(id: CellId, first: &str, second: &str) -> ModelError {
     ModelError::Adapter {
-        what: format!("{id} is changed twice"),
+        what: format!("{id} is changed twice").into(),
         tensor: quoted(second),
         expected: "one change of each cell".to_owned(),
         found: format!("{} as well", quoted(first)),
-        hint: "load the adapter with peft and save it again".to_owned(),
+        hint: "load the adapter with peft and save it again".into(),
     }
 }

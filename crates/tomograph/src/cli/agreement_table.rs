@@ -113,8 +113,11 @@ fn name(row: &Row) -> String {
     format!("{}{side}{columns}", row.id)
 }
 
+/// Whether a mark stands at a row.
+type IsMarked = fn(&Row) -> bool;
+
 fn legend(found: &Agreement) -> Vec<String> {
-    let marks: [(&str, fn(&Row) -> bool); 3] = [
+    let marks: [(&str, IsMarked); 3] = [
         ("*  measured in another way or on another text", |r| r.kind == Kind::Measured),
         ("~  takes no side: sorted by size, the sign is what was found here", |r| {
             is_metric(r) && r.side == Side::Neutral

@@ -167,7 +167,7 @@ fn a_metric_without_a_base_and_a_base_without_a_metric_are_refused() {
     let err = run(args).ended(Exit::Failure).err;
     assert!(err.contains("delta-relative compares") && err.contains("--against BASE"), "{err}");
     let err = map(&base, &base, folder.path(), &["--metric", "rms"]).ended(Exit::Failure).err;
-    assert!(err.contains("none of the metrics compares"), "{err}");
+    assert!(err.contains("none of the metrics reads --against"), "{err}");
 }
 
 /// The phantom, changed as a test likes, in a folder of its own.

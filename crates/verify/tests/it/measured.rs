@@ -63,7 +63,7 @@ fn sequences_widen_intervals_and_give_a_ceiling() {
 fn cells_that_got_fewer_sequences_are_said() {
     let grid = grid(12);
     let cost = noise(84, 3);
-    let raced = |at: usize, s: usize| (at % 3 == 0 || s < 3).then_some(cost[at]);
+    let raced = |at: usize, s: usize| (at.is_multiple_of(3) || s < 3).then_some(cost[at]);
     let found = made(&file(&grid, 6, raced), cost.clone(), &grid);
     assert_eq!(found.notes, ["cells were measured on 3 to 6 sequences"]);
     assert_eq!(found.truth.reliability.unwrap().sequences, 3);

@@ -18,7 +18,8 @@ fn maps_of_other_matrices_are_refused_and_of_other_weights_unless_forced() {
     let found = agree(&both, &Options { force: true, ..quick() }).unwrap();
     assert!(found.notes.iter().any(|n| n.contains("other is a map of another model")), "{:?}", found.notes);
 
-    let grids: [(fn(&mut tomo_map::Grid), &str); 3] = [
+    type Edit = fn(&mut tomo_map::Grid);
+    let grids: [(Edit, &str); 3] = [
         (|g| g.layers = 13, "layers: expected 12, found 13"),
         (|g| drop(g.cells.pop()), "number of cells: expected 84, found 83"),
         (|g| g.cells[3].in_features += 1, "cell 3: expected L0.attn.o of"),

@@ -278,9 +278,8 @@ fn nothing_changed_is_exactly_nothing() {
         let engine = case.engine(|_| ());
         let cells = engine.model().cells().len();
         let mut variants: Vec<Variant> = (0..cells).map(|cell| variant([(cell, weights(1.0, 0.0))])).collect();
-        variants.extend((0..cells).filter_map(|cell| {
-            engine.model().cells()[cell].id.expert.is_none().then(|| variant([(cell, resample())]))
-        }));
+        let dense = (0..cells).filter(|cell| engine.model().cells()[*cell].id.expert.is_none());
+        variants.extend(dense.map(|cell| variant([(cell, resample())])));
         variants.push(Variant::default());
         let sequences = vec![case.sequences[0].clone(); 3];
         let found = run(&engine, &sequences, &variants);
@@ -310,7 +309,7 @@ fn outputs_of_another_sequence_are_its_outputs() {
         let outputs = crate::recorder::Recorder::default();
         let plan = engine.plan(&[same.len()], &[&outputs], 0, tomo_model::engine::Until::LastBlock).unwrap();
         let until = tomo_model::engine::Until::LastBlock;
-        engine.forward(&[same.clone()], &[&outputs], &plan, until, &Unwatched).unwrap();
+        engine.forward(std::slice::from_ref(&same), &[&outputs], &plan, until, &Unwatched).unwrap();
         let outputs = outputs.taps.into_inner().unwrap();
         let sequences = [own, same];
         let mut variants = Vec::new();

@@ -40,10 +40,13 @@ const METRICS: [(&str, Read); 7] = [
     ("base-rms", |m| m.rms),
 ];
 
+/// The score of a cell, where it has one.
+type Scored<'a> = dyn Fn(u32, Component) -> Option<f64> + 'a;
+
 /// A map of all these metrics in bf16, its shapes those of a small model; what has no rank has no effective rank either.
 fn map_of(layers: u32, measured: &dyn Fn(u32, Component) -> Measured) -> Map {
     let read = METRICS.map(|(_, read)| move |l: u32, c: Component| Some(read(&measured(l, c))));
-    let metrics: Vec<(MetricInfo, &dyn Fn(u32, Component) -> Option<f64>)> =
+    let metrics: Vec<(MetricInfo, &Scored<'_>)> =
         METRICS.iter().zip(&read).map(|((id, _), read)| (metric(id), read as _)).collect();
     let mut map = dense(layers, &metrics);
     map.provenance.against = Some(tomo_map::Against { model: "base".into(), ..Default::default() });

@@ -60,7 +60,8 @@ struct Column {
 
 impl Column {
     fn add(&mut self, change: &Change, shape: (u64, u64)) {
-        let factors: Option<&FactorSource> = if let Change::LowRank(place) = change { Some(place) } else { None };
+        let factors: Option<&FactorSource> =
+            if let Change::LowRank(place) = change { Some(place.as_ref()) } else { None };
         self.cells += 1;
         self.whole += u64::from(factors.is_none());
         self.ranks.extend(factors.map(FactorSource::rank));
@@ -150,7 +151,7 @@ fn about(adapter: &Adapter, digest: &str, changes: Value) -> Value {
 
 fn on_grid(changes: &Changes) -> Value {
     let cell = |(cell, change): (&tomo_map::Cell, &Change)| {
-        let factors = if let Change::LowRank(place) = change { Some(place) } else { None };
+        let factors = if let Change::LowRank(place) = change { Some(place.as_ref()) } else { None };
         json!({
             "layer": cell.id.layer, "component": cell.id.component, "expert": cell.id.expert,
             "out": cell.out_features, "in": cell.in_features,

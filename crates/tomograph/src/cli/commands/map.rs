@@ -311,25 +311,28 @@ pub(super) fn scan_with_progress(
 ) -> anyhow::Result<Scanned> {
     if let Some(files) = tomo_checkpoint::open_adapter(&request.path)? {
         let scan = AdapterScan::new(&files, request)?;
-        return watched(&scan.notes().to_vec(), context, |bar| scan.run(bar));
+        write_notes(scan.notes(), context)?;
+        return watched(context, |bar| scan.run(bar));
     }
     let scan = Scan::new(Arc::new(open(request)?), request, context.streams.input.as_mut())?;
     if let (Some(text), Some(args)) = (scan.text(), run) {
         args.note(text, context)?;
         announce_scan(&scan, text, context)?;
     }
-    watched(&scan.notes().to_vec(), context, |bar| scan.run(bar))
+    write_notes(scan.notes(), context)?;
+    watched(context, |bar| scan.run(bar))
 }
 
-/// Says what there is to know, then scans with a bar.
-fn watched(
-    notes: &[String],
-    context: &mut Context<'_>,
-    scan: impl FnOnce(&Bar) -> anyhow::Result<Scanned>,
-) -> anyhow::Result<Scanned> {
+/// Says what there is to know before a scan.
+fn write_notes(notes: &[String], context: &mut Context<'_>) -> anyhow::Result<()> {
     for note in notes {
         writeln!(context.streams.err, "note: {}", plain(note, 400))?;
     }
+    Ok(())
+}
+
+/// Scans with a bar.
+fn watched(context: &mut Context<'_>, scan: impl FnOnce(&Bar) -> anyhow::Result<Scanned>) -> anyhow::Result<Scanned> {
     interrupt::listen();
     let bar = Bar::new(context.streams.draw_progress);
     let scanned = scan(&bar);
