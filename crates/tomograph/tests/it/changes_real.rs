@@ -32,8 +32,9 @@ struct Cell {
 
 /// Nats per token.
 const WITHIN: f64 = 1e-5;
-/// What is added to that, as a share of the value.
-const AMPLIFIED: f64 = 2e-5;
+/// Changes that miss it, and what they are held to: they cost tenths of a nat and more, and the model amplifies roundings. The first has
+/// 0.399924 nats in float64; torch's own float32 is 6e-6 off that, ours 1.0e-5. The second has 3.055814; ours is 1.5e-5 off.
+const MISSED: [(&str, f64); 2] = [("L0.attn.o=mean", 2e-5), ("L1.attn.v=rank:32", 2e-5)];
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden").join(name)
@@ -103,21 +104,17 @@ fn smollm2_changes_are_those_of_transformers() {
         let found = Measured::of(&original, &damage[at], 0).unwrap();
         assert!((found.nll_original.value - golden_file.nll_original).abs() <= WITHIN);
         let cell = &golden_file.cells[at % cells.len()];
+        let change = format!("L{}.{}={edit}", cell.layer, cell.component);
+        let nats = MISSED.iter().find(|(missed, _)| *missed == change).map_or(WITHIN, |(_, within)| *within);
         // Two of the 508 tokens may be as good as tied.
         let numbers =
-            [("kl", found.kl.value, WITHIN), ("nll", found.nll.value, WITHIN), ("top1", found.top1.value, 2.5 / 508.0)];
+            [("kl", found.kl.value, nats), ("nll", found.nll.value, nats), ("top1", found.top1.value, 2.5 / 508.0)];
         for (name, value, within) in numbers {
             let (key, column) = golden_file.columns.get_key_value(&format!("{edit} {name}")).expect("the column");
             let expected = column[at % cells.len()];
             let off = (value - expected).abs();
-            // A change that costs tenths of a nat makes the model amplify roundings: at L0.attn.o=mean (0.39992 nats in float64)
-            // torch's own float32 is 6e-6 off, ours 1.0e-5.
-            let within = within + AMPLIFIED * expected.abs();
             if off.is_nan() || off > within {
-                wrong.push(format!(
-                    "L{}.{}={edit}: {name} is {value} for {expected}, off by {off:.1e}",
-                    cell.layer, cell.component
-                ));
+                wrong.push(format!("{change}: {name} is {value} for {expected}, off by {off:.1e}"));
             }
             let seen = worst.entry(key).or_default();
             *seen = seen.max(off);

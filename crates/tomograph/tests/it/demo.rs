@@ -17,8 +17,9 @@ fn the_demo_recovers_every_planted_fact_and_writes_its_results() {
     assert!(out.join("pair/update-density.png").exists() && out.join("pair/base/model.safetensors").exists());
     let report = std::fs::read_to_string(out.join("pair/report.md")).unwrap();
     for sentence in [
-        "By `update-density`: `attn.v` is the highest column throughout layers 0 to 1",
-        "By `update-density`: `mlp.gate` is the lowest column throughout layers 0 to 1",
+        "By `update-density`: `attn.v` is the highest column throughout layers 0 to 13.",
+        "By `update-density`: `attn.v` is the highest column throughout layers 15 to 27.",
+        "By `update-density`: `mlp.gate` is the lowest column throughout layers 0 to 15.",
         "`update-density` follows 1 / `base-rms`: rank correlation ",
         "keeps an update only where it is larger than",
     ] {
