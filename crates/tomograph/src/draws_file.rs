@@ -5,6 +5,8 @@ use std::io::Write;
 use serde_json::{Value, json};
 use tomo_metrics::Draws;
 
+use crate::kept_file;
+
 /// Schema of `draws.json`.
 pub const SCHEMA: &str = "tomograph.draws/1";
 
@@ -29,15 +31,8 @@ pub fn write_json(
     text_digest: &str,
     out: impl Write,
 ) -> std::io::Result<()> {
-    let metrics: Vec<Value> = kept.iter().map(of_metric).collect();
-    let whole = json!({
-        "schema": SCHEMA,
-        "seed": seed,
-        "model_digest": model_digest,
-        "text_digest": text_digest,
-        "metrics": metrics,
-    });
-    Ok(serde_json::to_writer(out, &whole)?)
+    let metrics = kept.iter().map(of_metric).collect();
+    kept_file::write_json(SCHEMA, seed, (model_digest, text_digest), metrics, out)
 }
 
 fn of_metric(kept: &KeptDraws) -> Value {

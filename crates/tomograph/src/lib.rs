@@ -18,6 +18,7 @@ pub mod answers;
 pub mod cli;
 mod comparison;
 pub mod draws_file;
+mod kept_file;
 pub mod measure;
 pub mod measured_file;
 mod reverse;

@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 use tomo_map::CellId;
 use tomo_metrics::{Measured, MeasuredCell, MeasuredVariant};
 
+use crate::kept_file;
+
 /// Schema of `measured.json`.
 pub const SCHEMA: &str = "tomograph.measured/1";
 
@@ -23,15 +25,8 @@ pub fn write_json(
     text_digest: &str,
     out: impl Write,
 ) -> std::io::Result<()> {
-    let metrics: Vec<Value> = measured.iter().map(of_metric).collect();
-    let whole = json!({
-        "schema": SCHEMA,
-        "seed": seed,
-        "model_digest": model_digest,
-        "text_digest": text_digest,
-        "metrics": metrics,
-    });
-    Ok(serde_json::to_writer(out, &whole)?)
+    let metrics = measured.iter().map(of_metric).collect();
+    kept_file::write_json(SCHEMA, seed, (model_digest, text_digest), metrics, out)
 }
 
 fn of_metric(measured: &Measured) -> Value {
