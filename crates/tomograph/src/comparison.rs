@@ -1,5 +1,7 @@
 //! A model beside what it was before: the second checkpoint of a scan that compares.
 
+use std::sync::Arc;
+
 use anyhow::{Context, ensure};
 use tomo_map::{Against, Beside, Column};
 use tomo_metrics::{ModelPairs, Progress, Request as MetricsRequest, Selected};
@@ -9,7 +11,7 @@ use crate::scan::{Request, open_base};
 
 /// The base, opened and found to fit the model.
 pub(crate) struct Comparison {
-    base: Model,
+    base: Arc<Model>,
     partial: bool,
     notes: Vec<String>,
     metrics: Vec<Selected>,
@@ -34,12 +36,17 @@ impl Comparison {
             !metrics.is_empty() || selected.iter().any(Selected::patches),
             "none of the metrics reads --against\n  hint: add delta, the family of those that compare, or leave --metric out"
         );
-        let base = open_base(path, request)?;
+        let base = Arc::new(open_base(path, request)?);
         let mut notes = ModelPairs::new(model, &base, request.partial)?.notes();
         if let Some(cast) = request.cast {
             notes.push(format!("both sides were rounded to {cast} before they were compared"));
         }
         Ok(Some(Self { base, partial: request.partial, notes, metrics }))
+    }
+
+    /// The base.
+    pub(crate) fn base(&self) -> &Arc<Model> {
+        &self.base
     }
 
     /// What a reader has to know.

@@ -259,12 +259,13 @@ impl<'a> Scan<'a> {
             }
             None => None,
         };
+        let comparison = Comparison::new(&model, request, &selected)?;
+        let base = comparison.as_ref().map(Comparison::base);
         let causal = match &run {
-            Some(run) if is_causal => causal(&model, request, run, &selected)?,
+            Some(run) if is_causal => causal(&model, request, run, base.map(Arc::clone), &selected)?,
             _ => None,
         };
         let imatrix = imatrix.map(Imatrix::read).transpose()?;
-        let comparison = Comparison::new(&model, request, &selected)?;
         Ok(Self { model, request, run, forward, imatrix, reverse, causal, comparison })
     }
 
@@ -373,12 +374,15 @@ fn causal_folder(request: &Request) -> Option<PathBuf> {
     Some(request.keep.as_ref()?.join("causal"))
 }
 
-fn causal(model: &Arc<Model>, request: &Request, run: &Run, selected: &[Selected]) -> anyhow::Result<Option<Causal>> {
+/// Plans the runs of changed models; `base` is where cells are taken from.
+fn causal(
+    model: &Arc<Model>,
+    request: &Request,
+    run: &Run,
+    base: Option<Arc<Model>>,
+    selected: &[Selected],
+) -> anyhow::Result<Option<Causal>> {
     let selected: Vec<Selected> = selected.iter().filter(|s| s.is_causal()).copied().collect();
-    let mut base = None;
-    if let Some(path) = &request.against {
-        base = Some(Arc::new(open(path, &request.cells)?));
-    }
     let keep = match causal_folder(request) {
         Some(folder) => {
             let mut key = resume_key(model, request, run, &request.options, &selected)?;
