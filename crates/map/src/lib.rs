@@ -11,6 +11,7 @@ mod codec;
 mod component;
 mod difference;
 mod error;
+mod inventory;
 mod manual;
 mod measurement;
 mod metric;
@@ -25,12 +26,13 @@ mod validate;
 mod view;
 
 pub use cell::{Cell, CellId, Grid, MissingColumn};
-pub use codec::{CSV_HEADER, CsvRow, SCHEMA, read_csv, read_json, write_csv, write_json};
+pub use codec::{CSV_HEADER, CsvRow, SCHEMA, json_lines, read_csv, read_json, write_csv, write_json};
 pub use component::{Component, UnknownComponent};
 pub use difference::{
     Comparison, DIFFERENCE, DifferenceError, Mover, Movers, RankCorrelation, RankedScore, Side, Sides, Tendency, Unlike,
 };
 pub use error::{MapError, MapErrorKind};
+pub use inventory::{GgufHeader, Inventory, Names, OtherTensor};
 pub use manual::manual;
 pub use measurement::{Measurement, Raced, SelfAgreement};
 pub use metric::{Additivity, Direction, Meaning, MetricInfo, Scope};

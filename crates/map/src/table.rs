@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CellId, Grid, Measurement, MetricInfo, Score, Sides};
+use crate::{CellId, Grid, Inventory, Measurement, MetricInfo, Score, Sides};
 
 /// All scores of one metric, parallel to `grid.cells`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -143,6 +143,8 @@ pub struct Map {
     pub sides: Option<Box<Sides>>,
     /// Tables of what is no cell.
     pub beside: Vec<Beside>,
+    /// What the checkpoint holds beside its cells, and what other programs call them; of maps made before plans, nothing.
+    pub inventory: Option<Box<Inventory>>,
 }
 
 impl Map {

@@ -2,7 +2,8 @@
 
 use crate::error::quoted;
 use crate::{
-    Beside, CellId, Column, DIFFERENCE, Grid, Map, MapError, MapErrorKind as Kind, Provenance, Score, Sides, Status,
+    Beside, CellId, Column, DIFFERENCE, Grid, Inventory, Map, MapError, MapErrorKind as Kind, Provenance, Score, Sides,
+    Status,
 };
 
 /// Most layers a map may have; the deepest known models have a few hundred. A view allocates 7 places for each.
@@ -31,7 +32,40 @@ impl Map {
         for (at, beside) in self.beside.iter().enumerate() {
             beside.validate(&format!("beside[{at}]"))?;
         }
+        self.inventory.as_deref().map_or(Ok(()), |inventory| inventory.validate(&self.grid))?;
         self.sides.as_deref().map_or(Ok(()), |sides| sides.validate(self))
+    }
+}
+
+impl Inventory {
+    /// Names for every cell, shapes that multiply without overflow, an alignment that is one.
+    fn validate(&self, grid: &Grid) -> Result<(), MapError> {
+        if self.cells.len() != grid.cells.len() {
+            let (expected, found) = (format!("names of {} cells", grid.cells.len()), self.cells.len().to_string());
+            return Err(MapError::new(Kind::Length, "inventory.cells", expected, found));
+        }
+        if self.others.len() > MAX_CELLS {
+            let expected = format!("at most {MAX_CELLS} tensors");
+            return Err(MapError::new(Kind::Size, "inventory.others", expected, self.others.len().to_string()));
+        }
+        for (at, other) in self.others.iter().enumerate() {
+            if other.shape.iter().try_fold(1_u64, |n, dim| n.checked_mul(*dim)).is_none() {
+                let place = format!("inventory.others[{at}].shape");
+                return Err(MapError::new(
+                    Kind::Size,
+                    place,
+                    "a tensor that memory could hold",
+                    format!("{:?}", other.shape),
+                ));
+            }
+        }
+        match self.gguf {
+            Some(header) if !header.alignment.is_power_of_two() => {
+                let found = header.alignment.to_string();
+                Err(MapError::new(Kind::Number, "inventory.gguf.alignment", "a power of two", found))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

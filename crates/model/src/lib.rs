@@ -36,6 +36,7 @@ mod dims;
 pub mod engine;
 mod error;
 mod family;
+mod inventory;
 mod listing;
 mod load;
 mod model;

@@ -349,7 +349,8 @@ impl<'a> Scan<'a> {
         let order: Vec<String> = request.selected()?.iter().map(Selected::id).collect();
         columns.sort_by_key(|c| order.iter().position(|id| *id == c.info.id));
         let provenance = provenance_of(&model, request, started, clock.elapsed().as_secs_f64(), provenance)?;
-        let map = Map { provenance, grid: model.grid().clone(), columns, beside, ..Map::default() };
+        let inventory = Some(Box::new(model.inventory()));
+        let map = Map { provenance, grid: model.grid().clone(), columns, beside, inventory, ..Map::default() };
         Ok(Scanned { map, draws: backward.draws, measured, ended_early, spent: backward.spent })
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::ser::{Formatter, Serializer};
 
 use crate::error::quoted;
-use crate::{Beside, Column, Grid, Map, MapError, MapErrorKind as Kind, Provenance, Sides};
+use crate::{Beside, Column, Grid, Inventory, Map, MapError, MapErrorKind as Kind, Provenance, Sides};
 
 /// The schema this version writes and reads.
 pub const SCHEMA: &str = "tomograph.map/1";
@@ -19,6 +19,8 @@ struct FileOut<'a> {
     sides: Option<&'a Sides>,
     #[serde(skip_serializing_if = "<[Beside]>::is_empty")]
     beside: &'a [Beside],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inventory: Option<&'a Inventory>,
 }
 
 #[derive(Deserialize)]
@@ -30,6 +32,8 @@ struct FileIn {
     beside: Vec<Beside>,
     #[serde(default)]
     sides: Option<Box<Sides>>,
+    #[serde(default)]
+    inventory: Option<Box<Inventory>>,
 }
 
 #[derive(Deserialize)]
@@ -52,11 +56,24 @@ pub fn write_json(map: &Map, mut output: impl Write) -> Result<(), MapError> {
         metrics: &map.columns,
         sides: map.sides.as_deref(),
         beside: &map.beside,
+        inventory: map.inventory.as_deref(),
     };
     let failed = |error: String| MapError::new(Kind::Output, "map.json", "an output that takes it", error);
     let mut serializer = Serializer::with_formatter(&mut output, OneLinePerEntry::default());
     file.serialize(&mut serializer).map_err(|e| failed(e.to_string()))?;
     output.write_all(b"\n").map_err(|e| failed(e.to_string()))
+}
+
+/// Any file of ours as JSON in the manner of `map.json`: a line for each field of the file and of its parts, and for each entry of
+/// their lists, so that two files can be compared line by line.
+///
+/// # Errors
+/// What cannot be JSON: keys that are no strings.
+pub fn json_lines(file: &impl Serialize) -> Result<String, serde_json::Error> {
+    let mut bytes = Vec::new();
+    file.serialize(&mut Serializer::with_formatter(&mut bytes, OneLinePerEntry::default()))?;
+    bytes.push(b'\n');
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Reads `map.json` and checks all of it. Fields this version does not know are passed over, so that later writers may
@@ -76,8 +93,8 @@ pub fn read_json(bytes: &[u8]) -> Result<Map, MapError> {
         }
     }
     let file: FileIn = serde_json::from_slice(bytes).map_err(|e| from_serde(&e))?;
-    let FileIn { provenance, grid, metrics: columns, beside, sides } = file;
-    let map = Map { provenance, grid, columns, beside, sides };
+    let FileIn { provenance, grid, metrics: columns, beside, sides, inventory } = file;
+    let map = Map { provenance, grid, columns, beside, sides, inventory };
     map.validate()?;
     Ok(map)
 }

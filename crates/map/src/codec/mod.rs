@@ -4,4 +4,4 @@ mod csv;
 mod json;
 
 pub use csv::{CSV_HEADER, CsvRow, read_csv, write_csv};
-pub use json::{SCHEMA, read_json, write_json};
+pub use json::{SCHEMA, json_lines, read_json, write_json};

@@ -1,0 +1,55 @@
+/// Why there is no plan, or no recipe.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// A plan file that cannot be read.
+    #[error("plan.json cannot be used\n  found: {reason}\n  hint: tomograph plan writes it")]
+    File {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A type that does not exist.
+    #[error(
+        "unknown type {text}\n  expected: a type of GGUF (q4_0, q6_k), intN:gN, intN-sym:gN, fp8, nvfp4 or original"
+    )]
+    Type {
+        /// As it was written.
+        text: String,
+    },
+    /// A client that does not exist.
+    #[error("unknown client {name:?}\n  expected: one of {known}")]
+    Client {
+        /// As it was written.
+        name: String,
+        /// Their ids.
+        known: String,
+    },
+    /// A client that does something else.
+    #[error("{client} has no recipes for a plan of {kind}\n  hint: tomograph list clients says what each takes")]
+    Unsupported {
+        /// The client.
+        client: String,
+        /// What the plan decides.
+        kind: String,
+    },
+    /// A recipe that the client would read in another way than it is meant.
+    #[error("the recipe for {client} would not do what the plan says\n  file: {file}\n  found: {reason}")]
+    Match {
+        /// The client.
+        client: String,
+        /// The file.
+        file: String,
+        /// Which pattern, and what it hits.
+        reason: String,
+    },
+    /// The model has no names in the dialect that the client reads.
+    #[error(
+        "{client} knows tensors by another dialect's names, and {cell} has none there\n  hint: make the map from a checkpoint of a known family"
+    )]
+    Names {
+        /// The client.
+        client: String,
+        /// The cell.
+        cell: String,
+    },
+}
