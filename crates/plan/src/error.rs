@@ -53,7 +53,9 @@ pub enum PlanError {
         cell: String,
     },
     /// A name that cannot stand in a file for another program.
-    #[error("the tensor of {cell} has a name that cannot be written down safely\n  found: {name}\n  expected: letters, digits and . _ -")]
+    #[error(
+        "the tensor of {cell} has a name that cannot be written down safely\n  found: {name}\n  expected: letters, digits and . _ -"
+    )]
     Unwritable {
         /// The cell, or the role of another tensor.
         cell: String,
@@ -61,7 +63,9 @@ pub enum PlanError {
         name: String,
     },
     /// Two decisions where the client has one matrix.
-    #[error("{client} stores {cells} as one, but the plan decides {decisions}\n  where: {place}\n  hint: make the plan for this client, which ties them")]
+    #[error(
+        "{client} stores {cells} as one, but the plan decides {decisions}\n  where: {place}\n  hint: make the plan for this client, which ties them"
+    )]
     Joined {
         /// The client.
         client: String,
@@ -73,7 +77,9 @@ pub enum PlanError {
         place: String,
     },
     /// A type that the client does not have, or not for rows of this length.
-    #[error("{client} cannot store {cell} as {stored}\n  found: rows of {columns} weights\n  expected: one of {types}, where a group has to divide a row")]
+    #[error(
+        "{client} cannot store {cell} as {stored}\n  found: rows of {columns} weights\n  expected: one of {types}, where a group has to divide a row"
+    )]
     Lacks {
         /// The client.
         client: String,

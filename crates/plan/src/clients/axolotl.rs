@@ -63,13 +63,15 @@ fn check(plan: &Plan, files: &[Recipe]) -> Result<(), PlanError> {
     let modules = modules(plan, &CLIENT)?;
     check_unfrozen(plan, &modules, text).map_err(|reason| mismatch(&CLIENT, UNFROZEN, reason))?;
     let name = snr_file(plan);
-    let spectrum = files.iter().find(|file| file.name == name).ok_or_else(|| mismatch(&CLIENT, &name, "it is not there"))?;
+    let spectrum =
+        files.iter().find(|file| file.name == name).ok_or_else(|| mismatch(&CLIENT, &name, "it is not there"))?;
     check_spectrum(plan, &modules, spectrum).map_err(|reason| mismatch(&CLIENT, &name, reason))
 }
 
 fn write_lora(plan: &Plan) -> Result<Vec<Recipe>, PlanError> {
     let ranks = Ranks::of(plan, &CLIENT, LORA)?;
-    let mut text = format!("adapter: lora\nlora_r: {}\nlora_alpha: {}\nlora_target_modules:\n", ranks.rank, ranks.alpha);
+    let mut text =
+        format!("adapter: lora\nlora_r: {}\nlora_alpha: {}\nlora_target_modules:\n", ranks.rank, ranks.alpha);
     text.extend(ranks.targets.iter().map(|name| format!("- '{name}'\n")));
     for (key, pattern) in [("lora_rank_pattern", &ranks.rank_pattern), ("lora_alpha_pattern", &ranks.alpha_pattern)] {
         if !pattern.0.is_empty() {
@@ -202,14 +204,13 @@ fn chosen_by_plugin(listed: &[(String, f64, String)], share: f64) -> Vec<&str> {
             None => by_type.push((kind, vec![(name, *score)])),
         }
     }
-    let best = |(_, mut modules): (&str, Vec<(&'_ str, f64)>)| {
+    let mut chosen = Vec::new();
+    for (_, mut modules) in by_type {
         modules.sort_by(|a, b| b.1.total_cmp(&a.1));
         let count = (modules.len() as f64 * share) as usize;
-        modules.truncate(count);
-        modules
-    };
-    // Boxes of names borrowed from the list.
-    by_type.into_iter().flat_map(best).map(|(name, _)| name).collect()
+        chosen.extend(modules.iter().take(count).map(|(name, _)| *name));
+    }
+    chosen
 }
 
 #[derive(Deserialize)]

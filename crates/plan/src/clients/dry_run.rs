@@ -131,7 +131,9 @@ pub(super) fn dry_run(rules: &[Rule], wins: Wins, subjects: &[Subject]) -> Resul
         return Err(wrong);
     }
     match won.iter().position(|won| !won) {
-        Some(rule) => Err(format!("the pattern {:?} never counts: others match all of its tensors", rules[rule].pattern)),
+        Some(rule) => {
+            Err(format!("the pattern {:?} never counts: others match all of its tensors", rules[rule].pattern))
+        }
         None => Ok(()),
     }
 }
@@ -148,10 +150,9 @@ fn verdict(subject: &Subject, winner: Option<&Rule>, matching: &[&Rule]) -> Resu
                 "the pattern {:?} for {name} ({what}) is shadowed by {:?}, which makes it {} instead of {wants}",
                 other.pattern, rule.pattern, rule.says
             )),
-            None => Err(format!(
-                "the pattern {:?} makes {name} ({what}) {} instead of {wants}",
-                rule.pattern, rule.says
-            )),
+            None => {
+                Err(format!("the pattern {:?} makes {name} ({what}) {} instead of {wants}", rule.pattern, rule.says))
+            }
         },
     }
 }
@@ -181,7 +182,8 @@ impl<'a> Index<'a> {
         let mut numbers = self.whole.get(name).cloned().unwrap_or_default();
         let tails = std::iter::once(name).chain(name.match_indices('.').map(|(dot, _)| &name[dot + 1..]));
         numbers.extend(tails.filter_map(|tail| self.tail.get(tail)).flatten());
-        let expression = |rule: &&usize| matches!(&rules[**rule].matcher, Matcher::Regex(regex) if regex.is_match(name));
+        let expression =
+            |rule: &&usize| matches!(&rules[**rule].matcher, Matcher::Regex(regex) if regex.is_match(name));
         numbers.extend(self.expressions.iter().filter(expression));
         numbers.sort_unstable();
         numbers

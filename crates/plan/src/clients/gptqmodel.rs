@@ -38,10 +38,31 @@ pub(super) static CLIENT: Client = Client {
     source: include_str!("gptqmodel.rs"),
     kinds: &[Kind::Bits],
     types: &[
-        "int2-sym:g128", "int2:g128", "int2-sym:g64", "int2:g64", "int2-sym:g32", "int2:g32", "int3-sym:g128",
-        "int3:g128", "int3-sym:g64", "int3:g64", "int3-sym:g32", "int3:g32", "int4-sym:g128", "int4:g128",
-        "int4-sym:g64", "int4:g64", "int4-sym:g32", "int4:g32", "int8-sym:g128", "int8:g128", "int8-sym:g64",
-        "int8:g64", "int8-sym:g32", "int8:g32", "original",
+        "int2-sym:g128",
+        "int2:g128",
+        "int2-sym:g64",
+        "int2:g64",
+        "int2-sym:g32",
+        "int2:g32",
+        "int3-sym:g128",
+        "int3:g128",
+        "int3-sym:g64",
+        "int3:g64",
+        "int3-sym:g32",
+        "int3:g32",
+        "int4-sym:g128",
+        "int4:g128",
+        "int4-sym:g64",
+        "int4:g64",
+        "int4-sym:g32",
+        "int4:g32",
+        "int8-sym:g128",
+        "int8:g128",
+        "int8-sym:g64",
+        "int8:g64",
+        "int8-sym:g32",
+        "int8:g32",
+        "original",
     ],
     usual: &["int3-sym:g64", "int4-sym:g64", "int8-sym:g64"],
     dialect: Dialect::HuggingFace,
@@ -135,7 +156,8 @@ impl Group<'_> {
                 Ok(format!(r"^{}(?:\.\d+\.(?:{}))?$", stem(&experts), ends.join("|")))
             }
             (Joined::Experts, None, _) => {
-                let reason = format!("{first} is a stack of experts, which GPTQModel takes apart under names of its own");
+                let reason =
+                    format!("{first} is a stack of experts, which GPTQModel takes apart under names of its own");
                 Err(mismatch(&CLIENT, FILE, reason))
             }
             (joined, Some(_), Some((place, ends))) => {

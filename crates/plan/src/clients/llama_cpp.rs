@@ -125,7 +125,8 @@ fn asked(plan: &Plan) -> Result<Asked, PlanError> {
     }
     let taken = |ty: &str| types.iter().any(|(_, taken)| taken == ty);
     let base = BASES.iter().find(|(_, ty)| !taken(ty));
-    let base = base.ok_or_else(|| mismatch(&CLIENT, SCRIPT, "every type that could be the base is a type of the plan"))?;
+    let base =
+        base.ok_or_else(|| mismatch(&CLIENT, SCRIPT, "every type that could be the base is a type of the plan"))?;
     Ok(Asked { base: base.0, types, flags })
 }
 
@@ -148,7 +149,8 @@ fn other_type(name: &str, other: &OtherDecision) -> Result<String, PlanError> {
 
 /// Whether llama-quantize would change the type of a tensor, of those that models of the known families have.
 fn is_quantized(name: &str, shape: &[u64]) -> bool {
-    let left_alone = ["_norm.weight", "ffn_gate_inp.weight", "position_embd", "token_types", "ssm_conv1d", "shortconv.conv.weight"];
+    let left_alone =
+        ["_norm.weight", "ffn_gate_inp.weight", "position_embd", "token_types", "ssm_conv1d", "shortconv.conv.weight"];
     let dimensions = shape.len() - shape.iter().take_while(|n| **n == 1).count();
     dimensions >= 2 && name.ends_with("weight") && !left_alone.iter().any(|part| name.contains(part))
 }

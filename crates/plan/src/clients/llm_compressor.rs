@@ -38,8 +38,21 @@ pub(super) static CLIENT: Client = Client {
     source: include_str!("llm_compressor.rs"),
     kinds: &[Kind::Bits, Kind::Sparsity],
     types: &[
-        "int4-sym:g128", "int4:g128", "int4-sym:g64", "int4:g64", "nvfp4", "int4-sym:g32", "int4:g32", "fp8",
-        "int8-sym:g128", "int8:g128", "int8-sym:g64", "int8:g64", "int8-sym:g32", "int8:g32", "original",
+        "int4-sym:g128",
+        "int4:g128",
+        "int4-sym:g64",
+        "int4:g64",
+        "nvfp4",
+        "int4-sym:g32",
+        "int4:g32",
+        "fp8",
+        "int8-sym:g128",
+        "int8:g128",
+        "int8-sym:g64",
+        "int8:g64",
+        "int8-sym:g32",
+        "int8:g32",
+        "original",
     ],
     usual: &["int4-sym:g64", "int8-sym:g64"],
     dialect: Dialect::HuggingFace,
@@ -241,12 +254,14 @@ fn of_modifier(class: &str, modifier: &Modifier) -> Result<Vec<Rule>, String> {
     let Modifier { config_groups, sparsity, mask_structure, targets } = modifier;
     match (class, config_groups, sparsity, targets) {
         (INTEGERS | FLOATS, Some(groups), None, None) => {
-            let group = |(name, group): &(String, Group)| {
+            let mut rules = Vec::new();
+            for (name, group) in &groups.0 {
                 let stored = group.weights.stored().ok_or_else(|| format!("the group {name:?} has no known level"))?;
-                Ok(group.targets.iter().map(move |target| (target, in_words(Choice::Stored(stored)))))
-            };
-            let groups = groups.0.iter().map(group).collect::<Result<Vec<_>, String>>()?;
-            groups.into_iter().flatten().map(|(target, says)| rule(target, says)).collect()
+                for target in &group.targets {
+                    rules.push(rule(target, in_words(Choice::Stored(stored)))?);
+                }
+            }
+            Ok(rules)
         }
         (PRUNING, None, Some(share), Some(targets)) if mask_structure.as_deref() == Some("0:0") => {
             targets.iter().map(|target| rule(target, in_words(Choice::Sparsity(*share)))).collect()

@@ -51,7 +51,9 @@ const FILE: &str = "topology.yml";
 fn isq(stored: Stored) -> Option<String> {
     match stored {
         Stored::Fp8 => Some("FP8".to_owned()),
-        Stored::Block(block) if block.id.starts_with('q') || block.id == "mxfp4" => Some(block.title.replace("_K", "K")),
+        Stored::Block(block) if block.id.starts_with('q') || block.id == "mxfp4" => {
+            Some(block.title.replace("_K", "K"))
+        }
         _ => None,
     }
 }

@@ -36,8 +36,24 @@ pub(super) static CLIENT: Client = Client {
     source: include_str!("mlx.rs"),
     kinds: &[Kind::Bits],
     types: &[
-        "int2:g128", "int2:g64", "int2:g32", "int3:g128", "int3:g64", "int3:g32", "int4:g128", "int4:g64", "int4:g32",
-        "int5:g128", "int5:g64", "int5:g32", "int6:g128", "int6:g64", "int6:g32", "int8:g128", "int8:g64", "int8:g32",
+        "int2:g128",
+        "int2:g64",
+        "int2:g32",
+        "int3:g128",
+        "int3:g64",
+        "int3:g32",
+        "int4:g128",
+        "int4:g64",
+        "int4:g32",
+        "int5:g128",
+        "int5:g64",
+        "int5:g32",
+        "int6:g128",
+        "int6:g64",
+        "int6:g32",
+        "int8:g128",
+        "int8:g64",
+        "int8:g32",
         "original",
     ],
     usual: &["int2:g64", "int3:g64", "int4:g64", "int5:g64", "int6:g64", "int8:g64"],
@@ -134,7 +150,8 @@ impl<'a> Levels<'a> {
         let of_other = |other: &(&str, &OtherDecision, Option<(u32, u64)>)| other.2.map(|_| columns_of_other(other.1));
         let rows = cells.iter().filter(|m| m.stored().and_then(level).is_some()).map(|m| m.cells[0].in_features);
         if let Some(columns) = rows.chain(others.iter().filter_map(of_other)).find(|n| !n.is_multiple_of(base.1)) {
-            let reason = format!("rows of {columns} weights are no whole number of groups of the base level, {}", base.1);
+            let reason =
+                format!("rows of {columns} weights are no whole number of groups of the base level, {}", base.1);
             return Err(mismatch(&CLIENT, CONFIG, reason));
         }
         Ok(Self { cells, others, base })
@@ -261,7 +278,8 @@ fn check_config(levels: &Levels<'_>, text: &str) -> Result<(), String> {
     };
     let rules = paths.into_iter().map(rule).collect::<Result<Vec<Rule>, String>>()?;
     let wants = |level: Option<(u32, u64)>| (level != Some(levels.base)).then(|| in_words(level));
-    let subject = |(name, level): (&str, _)| Subject { name: name.to_owned(), what: "module".to_owned(), wants: wants(level) };
+    let subject =
+        |(name, level): (&str, _)| Subject { name: name.to_owned(), what: "module".to_owned(), wants: wants(level) };
     dry_run(&rules, Wins::First, &levels.all().map(subject).collect::<Vec<_>>())
 }
 

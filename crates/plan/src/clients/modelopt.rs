@@ -117,7 +117,8 @@ fn write(plan: &Plan) -> Result<Vec<Recipe>, PlanError> {
     let quantized_layers = Pairs(quantized_layers);
     let quant_algo = "MIXED_PRECISION".to_owned();
     let exported = Exported { quantization: Quantization { quant_algo, kv_cache_quant_algo: None, quantized_layers } };
-    let text = |file: &str, json: Result<String, serde_json::Error>| json.map_err(|e| mismatch(&CLIENT, file, e.to_string()));
+    let text =
+        |file: &str, json: Result<String, serde_json::Error>| json.map_err(|e| mismatch(&CLIENT, file, e.to_string()));
     Ok(vec![
         Recipe {
             name: CONFIG.to_owned(),

@@ -59,13 +59,18 @@ impl Ranks {
     /// # Errors
     /// Experts with a rank, and a plan without any.
     pub(super) fn of(plan: &Plan, client: &Client, file: &str) -> Result<Self, PlanError> {
-        let of_expert = |cell: &&crate::Decision| cell.id.expert.is_some() && !matches!(cell.choice, Choice::Rank { rank: 0, .. });
+        let of_expert =
+            |cell: &&crate::Decision| cell.id.expert.is_some() && !matches!(cell.choice, Choice::Rank { rank: 0, .. });
         if let Some(cell) = plan.cells.iter().find(of_expert) {
-            let reason = format!("{}: transformers holds experts in stacks, which are no modules that take a rank each", cell.id);
+            let reason = format!(
+                "{}: transformers holds experts in stacks, which are no modules that take a rank each",
+                cell.id
+            );
             return Err(mismatch(client, file, reason));
         }
         let modules = modules(plan, client)?;
-        let pairs: Vec<(&Module<'_>, u32, u32)> = modules.iter().filter_map(|m| pair(m).map(|(r, a)| (m, r, a))).collect();
+        let pairs: Vec<(&Module<'_>, u32, u32)> =
+            modules.iter().filter_map(|m| pair(m).map(|(r, a)| (m, r, a))).collect();
         let none = || mismatch(client, file, "no cell gets a rank");
         let rank = most_common(pairs.iter().map(|(_, rank, _)| *rank)).ok_or_else(none)?;
         let alpha = most_common(pairs.iter().map(|(_, _, alpha)| *alpha)).ok_or_else(none)?;
