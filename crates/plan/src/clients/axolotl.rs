@@ -225,7 +225,7 @@ struct Unfrozen {
 }
 
 /// An entry as axolotl compiles it: a range of rows at the end is cut off, every dot but that of `.+` is a dot.
-fn entry(text: &str) -> Result<Rule, String> {
+pub(super) fn entry(text: &str) -> Result<Rule, String> {
     if text.ends_with(']') {
         return Err(format!("{text:?} would be taken for a range of rows"));
     }
