@@ -7,7 +7,7 @@ use tomo_map::{CellId, Grid};
 
 use super::edits::{Defaults, Edit, EditContext};
 use super::error::ChangeError;
-use super::selection::Selection;
+
 use crate::engine::Variant;
 
 /// `SELECTION=EDIT`.
