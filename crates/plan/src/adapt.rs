@@ -32,7 +32,13 @@ pub(crate) fn ranks(map: &Map, client: &'static Client, options: &Options) -> Re
         Limit::Parameters(parameters) => parameters,
         Limit::Rank(rank) => per_rank.iter().sum::<u64>().saturating_mul(rank.into()),
         Limit::Share(share) => (share * frame.weights() as f64).floor() as u64,
-        _ => return Err(other_budget(options, "LoRA ranks", "parameters, a rank everywhere, or a share of the weights")),
+        _ => {
+            return Err(other_budget(
+                options,
+                "LoRA ranks",
+                "parameters, a rank everywhere, or a share of the weights",
+            ));
+        }
     };
     let gain = |cell: usize, rank: u32| worth.values[cell] * (1.0 + f64::from(rank) / BEND).ln();
     let offers = |cells: &Vec<usize>| {
@@ -55,7 +61,10 @@ pub(crate) fn ranks(map: &Map, client: &'static Client, options: &Options) -> Re
     });
     let mut source = worth.source.clone();
     source.how = format!("{} times ln(1 + rank / 4): a heuristic, no training was run", worth.column.info.id);
-    let notes = vec![format!("alpha is {} times the rank of every pair, so that their scale is the same", options.alpha_per_rank)];
+    let notes = vec![format!(
+        "alpha is {} times the rank of every pair, so that their scale is the same",
+        options.alpha_per_rank
+    )];
     let reckoning = Reckoning { source, bound: -solution.bound, fused: false, notes };
     Ok(frame.plan(options, budget(options, limit), decided.collect(), reckoning))
 }
@@ -87,7 +96,13 @@ pub(crate) fn train(map: &Map, client: &'static Client, options: &Options) -> Re
     let limit = match options.ask.limit {
         Limit::Parameters(parameters) => parameters,
         Limit::Share(share) => (share * frame.weights() as f64).floor() as u64,
-        _ => return Err(other_budget(options, "trained cells", "parameters, a share of the weights, or the top of every column")),
+        _ => {
+            return Err(other_budget(
+                options,
+                "trained cells",
+                "parameters, a share of the weights, or the top of every column",
+            ));
+        }
     };
     let groups = ties::groups(cells, &frame.names, client.dialect, false);
     let offers = |group: &Vec<usize>| {

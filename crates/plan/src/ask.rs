@@ -120,11 +120,7 @@ impl FromStr for Ask {
             _ if trimmed.ends_with("bpw") => Self::target(trimmed),
             _ if trimmed.ends_with('%') => Self::ratio(trimmed),
             _ if trimmed.ends_with(['b', 'B']) => Self::size(trimmed),
-            _ => Self::from_parts(
-                text,
-                None,
-                "4.5bpw, 84MB, 30%, like:q4_k_m, rank:16, parameters:2M or top:25%",
-            ),
+            _ => Self::from_parts(text, None, "4.5bpw, 84MB, 30%, like:q4_k_m, rank:16, parameters:2M or top:25%"),
         }
     }
 }

@@ -71,7 +71,10 @@ pub fn baseline(
     which: Baseline,
 ) -> Result<Plan, PlanError> {
     if plan.kind != Kind::Bits {
-        return Err(PlanError::Unsupported { client: "a baseline".to_owned(), kind: format!("{:?}", plan.kind).to_lowercase() });
+        return Err(PlanError::Unsupported {
+            client: "a baseline".to_owned(),
+            kind: format!("{:?}", plan.kind).to_lowercase(),
+        });
     }
     let limit = plan.totals.cells;
     let options = Options {
@@ -85,9 +88,12 @@ pub fn baseline(
     let (stored, note) = match which {
         Baseline::Uniform => even.uniform()?,
         Baseline::Rule => even.rule()?,
-        Baseline::Random(seed) => (turned(&table, map, &options, limit, |order| {
-            order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
-        })?, format!("costs per weight were dealt out to the cells at random (seed {seed})")),
+        Baseline::Random(seed) => (
+            turned(&table, map, &options, limit, |order| {
+                order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+            })?,
+            format!("costs per weight were dealt out to the cells at random (seed {seed})"),
+        ),
         Baseline::Inverted => (
             turned(&table, map, &options, limit, |order| order.reverse())?,
             "costs per weight were turned round by rank".to_owned(),
@@ -119,7 +125,8 @@ fn turned(
     let cells = table.frame.cells();
     // The sum over the types, of which the fewest bits outweigh the others.
     let per_weight = |cell: usize| {
-        let sum: f64 = wanted[cell].iter().filter_map(|stored| costs.of(cell, *stored)).filter(|cost| *cost > 0.0).sum();
+        let sum: f64 =
+            wanted[cell].iter().filter_map(|stored| costs.of(cell, *stored)).filter(|cost| *cost > 0.0).sum();
         sum / cells[cell].numel() as f64
     };
     let own: Vec<f64> = (0..cells.len()).map(per_weight).collect();
@@ -184,7 +191,10 @@ impl Even<'_> {
         let client = self.table.frame.client;
         let known = || rules::MIXES.iter().map(|mix| mix.id).collect::<Vec<_>>().join(", ");
         if client.dialect != Dialect::Gguf {
-            return Err(PlanError::Rule { reason: format!("{} has no rule of its own here", client.id), known: known() });
+            return Err(PlanError::Rule {
+                reason: format!("{} has no rule of its own here", client.id),
+                known: known(),
+            });
         }
         let mixes = rules::MIXES.iter().map(|mix| (mix, rules::cells(self.map, mix, false)));
         let sized = mixes.map(|(mix, stored)| (self.total(&stored), mix, stored));
@@ -197,9 +207,14 @@ impl Even<'_> {
         let larger = self.larger();
         let mut raised = 0;
         loop {
-            let more = self.raise(&mut stored, |cell, now| larger.iter().copied().map(|t| self.table.frame.on(cell, t)).filter(|t| {
-                self.table.frame.bytes(cell, *t) > self.table.frame.bytes(cell, now)
-            }).min_by_key(|t| self.table.frame.bytes(cell, *t)));
+            let more = self.raise(&mut stored, |cell, now| {
+                larger
+                    .iter()
+                    .copied()
+                    .map(|t| self.table.frame.on(cell, t))
+                    .filter(|t| self.table.frame.bytes(cell, *t) > self.table.frame.bytes(cell, now))
+                    .min_by_key(|t| self.table.frame.bytes(cell, *t))
+            });
             raised += more;
             if more == 0 {
                 break;
@@ -208,7 +223,10 @@ impl Even<'_> {
         let left = 100.0 * (1.0 - bytes as f64 / self.limit.max(1) as f64);
         let note = match raised {
             0 => format!("llama.cpp's {}", mix.id),
-            _ => format!("llama.cpp's {}, and {left:.1} % of the bytes for {raised} steps to the next larger type, spread evenly", mix.id),
+            _ => format!(
+                "llama.cpp's {}, and {left:.1} % of the bytes for {raised} steps to the next larger type, spread evenly",
+                mix.id
+            ),
         };
         Ok((stored, note))
     }

@@ -247,7 +247,6 @@ pub(crate) fn bits(map: &Map, client: &'static Client, options: &Options) -> Res
 fn unspent(plan: &Plan) -> Option<String> {
     let (spent, limit) = (plan.totals.cells, plan.budget.limit);
     let share = 1.0 - spent as f64 / limit.max(1) as f64;
-    (share > 0.001).then(|| {
-        format!("{:.1} % of the budget is left: nothing that fits into it saves anything", 100.0 * share)
-    })
+    (share > 0.001)
+        .then(|| format!("{:.1} % of the budget is left: nothing that fits into it saves anything", 100.0 * share))
 }

@@ -71,7 +71,9 @@ pub enum PlanError {
         expected: &'static str,
     },
     /// A budget below what the smallest decisions take.
-    #[error("the budget is too small\n  asked: {asked}, which leaves {limit} {unit}\n  smallest possible: {smallest} {unit}\n  hint: {hint}")]
+    #[error(
+        "the budget is too small\n  asked: {asked}, which leaves {limit} {unit}\n  smallest possible: {smallest} {unit}\n  hint: {hint}"
+    )]
     Infeasible {
         /// As it was asked for.
         asked: String,

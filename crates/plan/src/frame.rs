@@ -5,8 +5,8 @@ use tomo_map::{Cell, GgufHeader, Map, Names};
 use crate::about::about;
 use crate::size::{Part, bytes_of_dtype, file_bytes};
 use crate::{
-    About, Budget, Choice, Client, CostSource, Decision, Dialect, Kind, Options, OtherDecision, Plan, PlanError, Stored,
-    Totals,
+    About, Budget, Choice, Client, CostSource, Decision, Dialect, Kind, Options, OtherDecision, Plan, PlanError,
+    Stored, Totals,
 };
 
 /// The cells of a map as a client sees them.
@@ -73,12 +73,13 @@ impl<'a> Frame<'a> {
     /// Bytes of the cells in the checkpoint.
     pub(crate) fn bytes_now(&self) -> Result<u64, PlanError> {
         let cells = self.cells().iter();
-        cells.map(|cell| {
-            bytes_of_dtype(&cell.dtype, cell.out_features, cell.in_features).ok_or_else(|| PlanError::Map {
-                reason: format!("what {} takes now is not known: it is stored as {}", cell.id, cell.dtype),
+        cells
+            .map(|cell| {
+                bytes_of_dtype(&cell.dtype, cell.out_features, cell.in_features).ok_or_else(|| PlanError::Map {
+                    reason: format!("what {} takes now is not known: it is stored as {}", cell.id, cell.dtype),
+                })
             })
-        })
-        .try_fold(0_u64, |sum, bytes| Ok(sum.saturating_add(bytes?)))
+            .try_fold(0_u64, |sum, bytes| Ok(sum.saturating_add(bytes?)))
     }
 
     /// Bytes of tensors that are no cells.
@@ -151,14 +152,17 @@ impl<'a> Frame<'a> {
 /// Tensors that are no cells: as the checkpoint stores them, but for what the user wishes.
 fn others(map: &Map, client: &'static Client, options: &Options) -> Result<Vec<OtherDecision>, PlanError> {
     let inventory = map.inventory.as_deref();
-    let mut others: Vec<OtherDecision> = inventory.map_or(&[][..], |it| &it.others).iter().map(|tensor| OtherDecision {
-        names: tensor.names.clone(),
-        role: tensor.role.clone(),
-        shape: tensor.shape.clone(),
-        stored: tensor.dtype.clone(),
-        bytes: tensor.bytes,
-    })
-    .collect();
+    let mut others: Vec<OtherDecision> = inventory
+        .map_or(&[][..], |it| &it.others)
+        .iter()
+        .map(|tensor| OtherDecision {
+            names: tensor.names.clone(),
+            role: tensor.role.clone(),
+            shape: tensor.shape.clone(),
+            stored: tensor.dtype.clone(),
+            bytes: tensor.bytes,
+        })
+        .collect();
     for keep in &options.keep {
         for at in keep.others(inventory)? {
             let other = &mut others[at];

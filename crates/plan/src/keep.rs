@@ -97,7 +97,8 @@ impl FromStr for Keep {
 
 impl fmt::Display for Keep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts: Vec<String> = self.roles.iter().cloned().chain(self.cells.as_ref().map(ToString::to_string)).collect();
+        let parts: Vec<String> =
+            self.roles.iter().cloned().chain(self.cells.as_ref().map(ToString::to_string)).collect();
         write!(f, "{}{}{}", parts.join(","), self.bound.sign(), self.stored)
     }
 }

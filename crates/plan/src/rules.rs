@@ -204,10 +204,34 @@ impl Raise {
         match self {
             Never => base,
             Always(raised) => raised,
-            MoreBits(raised) => if gets_more_bits(layer, layers) { raised } else { base },
-            Below(first, raised, rest) => if layer < first { raised } else { rest },
-            FirstPart(part, raised, rest) => if layer < layers / part { raised } else { rest },
-            Grouped(raised, rest) => if shared >= 4 { raised } else { rest },
+            MoreBits(raised) => {
+                if gets_more_bits(layer, layers) {
+                    raised
+                } else {
+                    base
+                }
+            }
+            Below(first, raised, rest) => {
+                if layer < first {
+                    raised
+                } else {
+                    rest
+                }
+            }
+            FirstPart(part, raised, rest) => {
+                if layer < layers / part {
+                    raised
+                } else {
+                    rest
+                }
+            }
+            Grouped(raised, rest) => {
+                if shared >= 4 {
+                    raised
+                } else {
+                    rest
+                }
+            }
         }
     }
 }
@@ -217,7 +241,13 @@ impl Mix {
         let eight = model.experts == 8;
         match category {
             Category::Rest => self.base,
-            Category::Key => if eight { "q8_0" } else { self.base },
+            Category::Key => {
+                if eight {
+                    "q8_0"
+                } else {
+                    self.base
+                }
+            }
             Category::Value => self.value(model, model.positions[at]),
             Category::Output => self.output(model),
             Category::Down => {
@@ -240,8 +270,20 @@ impl Mix {
     fn output(&self, model: &Model) -> &'static str {
         const OF_EIGHT: [&str; 7] = ["q2_k", "q3_k_s", "q3_k_m", "iq4_nl", "q4_k_s", "q4_k_m", "iq4_xs"];
         match (model.falcon, model.experts == 8) {
-            (true, _) => if self.id == "q3_k_l" { "q4_k" } else { self.base },
-            (false, true) => if OF_EIGHT.contains(&self.id) { "q5_k" } else { self.base },
+            (true, _) => {
+                if self.id == "q3_k_l" {
+                    "q4_k"
+                } else {
+                    self.base
+                }
+            }
+            (false, true) => {
+                if OF_EIGHT.contains(&self.id) {
+                    "q5_k"
+                } else {
+                    self.base
+                }
+            }
             (false, false) => self.output.of(self.base, 0, model.layers, model.shared),
         }
     }
@@ -252,7 +294,13 @@ impl Mix {
         match self.id {
             "q3_k_m" if model.falcon && layer >= layers / 16 && !gets_more_bits(layer, layers) => "q3_k",
             "q3_k_l" if model.falcon => "q4_k",
-            "q4_k_m" if model.falcon && layer >= layers / 16 => if gets_more_bits(layer, layers) { "q5_k" } else { "q4_k" },
+            "q4_k_m" if model.falcon && layer >= layers / 16 => {
+                if gets_more_bits(layer, layers) {
+                    "q5_k"
+                } else {
+                    "q4_k"
+                }
+            }
             "q4_k_s" if model.falcon => self.base,
             "iq4_nl" | "iq4_xs" if model.imatrix => self.base,
             "q4_0" if model.imatrix && in_first_eighth => "q4_1",

@@ -61,7 +61,8 @@ pub(crate) fn file_bytes<'a>(
         let name = other.names.gguf.as_deref()?;
         tensors.insert(name, Tensor { shape: other.shape.clone(), bytes: other.bytes });
     }
-    let described = |(name, tensor): (&&str, &Tensor)| 8 + name.len() as u64 + 4 + 8 * dimensions(&tensor.shape) + 4 + 8;
+    let described =
+        |(name, tensor): (&&str, &Tensor)| 8 + name.len() as u64 + 4 + 8 * dimensions(&tensor.shape) + 4 + 8;
     let head = FIXED.checked_add(header.metadata_bytes)? + tensors.iter().map(described).sum::<u64>();
     let padded = |bytes: u64| bytes.checked_next_multiple_of(header.alignment.max(1));
     tensors.values().try_fold(padded(head)?, |sum, tensor| sum.checked_add(padded(tensor.bytes)?))

@@ -51,7 +51,9 @@ pub(crate) fn sparsity(map: &Map, client: &'static Client, options: &Options) ->
         size: removed(cell, shares[*at]),
         cost: sensitivity[cell] * damage[*at],
     });
-    let notes = vec!["costs suppose that weights are Gaussian and the smallest are removed; few runtimes gain from zeros".to_owned()];
+    let notes = vec![
+        "costs suppose that weights are Gaussian and the smallest are removed; few runtimes gain from zeros".to_owned(),
+    ];
     let reckoning = Reckoning { source, bound: solution.bound, fused: false, notes };
     let budget = Budget { asked: options.ask.to_string(), limit: wanted };
     Ok(frame.plan(options, budget, decided.collect(), reckoning))
@@ -70,14 +72,21 @@ fn squared_error(share: f64) -> f64 {
 /// What a squared relative error of 1 would cost each cell, if costs went on so far.
 fn sensitivity(map: &Map, model: &CostModel) -> Result<(Vec<f64>, CostSource), PlanError> {
     let cells = map.grid.cells.len();
-    let source = |metrics: Vec<String>, how: String, unit: &str, proxy: bool| {
-        CostSource { metrics, how: format!("{how}, times the squared error of Gaussian weights: a model"), unit: unit.to_owned(), proxy }
+    let source = |metrics: Vec<String>, how: String, unit: &str, proxy: bool| CostSource {
+        metrics,
+        how: format!("{how}, times the squared error of Gaussian weights: a model"),
+        unit: unit.to_owned(),
+        proxy,
     };
     let divided = |column: &Column, format: &str| -> Result<(Vec<f64>, CostSource), PlanError> {
         let id = format!("err-{format}");
         let Some(error) = map.column(&id) else {
             let metrics = [column.info.id.as_ref(), id.as_str()];
-            return Err(PlanError::Columns { model: model.to_string(), missing: id.clone(), command: command(map, &metrics) });
+            return Err(PlanError::Columns {
+                model: model.to_string(),
+                missing: id.clone(),
+                command: command(map, &metrics),
+            });
         };
         let mut values = Vec::with_capacity(cells);
         for cell in 0..cells {
@@ -108,9 +117,10 @@ fn sensitivity(map: &Map, model: &CostModel) -> Result<(Vec<f64>, CostSource), P
     };
     match (column, model) {
         (Some(column), _) => of_format(column).map_or_else(|| own(column), |format| divided(column, &format)),
-        (None, CostModel::Auto | CostModel::Weights) => {
-            Ok((vec![1.0; cells], source(Vec::new(), "every cell taken for equally sensitive".to_owned(), "ratio", true)))
-        }
+        (None, CostModel::Auto | CostModel::Weights) => Ok((
+            vec![1.0; cells],
+            source(Vec::new(), "every cell taken for equally sensitive".to_owned(), "ratio", true),
+        )),
         (None, _) => Err(PlanError::Columns {
             model: model.to_string(),
             missing: "a column of it".to_owned(),

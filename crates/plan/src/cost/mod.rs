@@ -105,7 +105,8 @@ impl Costs {
         for (format, cells) in &cells {
             let mut column = vec![None; map.grid.cells.len()];
             for cell in cells {
-                column[*cell] = Some(chosen.iter().find(|c| c.format == *format).map_or(Ok(0.0), |c| c.cost(map, *cell))?);
+                column[*cell] =
+                    Some(chosen.iter().find(|c| c.format == *format).map_or(Ok(0.0), |c| c.cost(map, *cell))?);
             }
             costs.insert(format.clone(), column);
         }

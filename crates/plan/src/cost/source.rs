@@ -39,7 +39,9 @@ pub(super) fn unit(chosen: &[Chosen<'_>]) -> String {
     let way = chosen.iter().map(|one| &one.way).find(|way| way.column().is_some());
     match way {
         None | Some(Way::Nothing) => "nats per token".to_owned(),
-        Some(Way::Direct(column) | Way::Scaled { column, .. } | Way::Weighed { column, .. }) if nats(&column.info.id) => {
+        Some(Way::Direct(column) | Way::Scaled { column, .. } | Way::Weighed { column, .. })
+            if nats(&column.info.id) =>
+        {
             "nats per token".to_owned()
         }
         Some(Way::Direct(column) | Way::Scaled { column, .. }) => column.info.unit.to_string(),
@@ -51,7 +53,9 @@ pub(super) fn unit(chosen: &[Chosen<'_>]) -> String {
 /// A way for every format.
 pub(super) fn choose<'a>(map: &'a Map, model: &CostModel, formats: &[&str]) -> Result<Vec<Chosen<'a>>, PlanError> {
     let tiers: Vec<Tier<'_>> = match model {
-        CostModel::Auto => vec![Tier::Of(MEASURED), Tier::Near(MEASURED), Tier::Of(PREDICTED), Tier::Near(PREDICTED), Tier::Alpha],
+        CostModel::Auto => {
+            vec![Tier::Of(MEASURED), Tier::Near(MEASURED), Tier::Of(PREDICTED), Tier::Near(PREDICTED), Tier::Alpha]
+        }
         CostModel::Measured => vec![Tier::Of(MEASURED)],
         CostModel::Scaled => vec![Tier::Of(MEASURED), Tier::Near(MEASURED)],
         CostModel::Predicted => vec![Tier::Of(PREDICTED), Tier::Near(PREDICTED)],
@@ -98,7 +102,9 @@ fn is_whole(format: &str) -> bool {
 }
 
 fn has_no_nats(map: &Map) -> bool {
-    !map.columns.iter().any(|c| c.info.id.starts_with(MEASURED) || c.info.id.starts_with(PREDICTED) || c.info.id == ALPHA)
+    !map.columns
+        .iter()
+        .any(|c| c.info.id.starts_with(MEASURED) || c.info.id.starts_with(PREDICTED) || c.info.id == ALPHA)
 }
 
 fn error_of<'a>(map: &'a Map, format: &str, by_input: bool) -> Option<&'a Column> {
@@ -181,7 +187,8 @@ pub(crate) fn usable<'a>(map: &'a Map, id: &str) -> Result<&'a Column, PlanError
 }
 
 fn missing_columns(map: &Map, model: &CostModel, formats: &[&str], missing: &[String]) -> PlanError {
-    let all = |prefix: &str| formats.iter().filter(|f| !is_whole(f)).map(|f| format!("{prefix}{f}")).collect::<Vec<_>>();
+    let all =
+        |prefix: &str| formats.iter().filter(|f| !is_whole(f)).map(|f| format!("{prefix}{f}")).collect::<Vec<_>>();
     let base = |prefix: &str| map.columns.iter().find(|c| c.info.id.starts_with(prefix)).map(|c| c.info.id.to_string());
     // What is there is kept: a measured column of one format needs only cheap errors of weights beside it.
     let scaled = |column: String| {
@@ -245,7 +252,9 @@ impl<'a> Chosen<'a> {
                 let format = format_of(column).unwrap_or_default();
                 format!("{} at {format} and scaled by the squared error", named(column))
             }
-            Way::Weighed { column, .. } if column.info.id == ALPHA => "noise coefficient times squared error".to_owned(),
+            Way::Weighed { column, .. } if column.info.id == ALPHA => {
+                "noise coefficient times squared error".to_owned()
+            }
             Way::Weighed { column, .. } => format!("{} times squared error: a proxy", column.info.id),
             Way::Error(_) => "squared error of the weights, every cell taken for equally sensitive: a proxy".to_owned(),
         }
