@@ -68,7 +68,7 @@ fn resample() -> Change {
 }
 
 fn variant(changes: impl IntoIterator<Item = (usize, Change)>) -> Variant {
-    Variant { changes: changes.into_iter().collect() }
+    Variant { changes: changes.into_iter().collect(), ..Variant::default() }
 }
 
 fn options() -> EngineOptions {
