@@ -21,6 +21,8 @@ pub mod draws_file;
 mod kept_file;
 pub mod measure;
 pub mod measured_file;
+pub mod proof;
+pub mod proof_file;
 mod reverse;
 pub mod run;
 pub mod scan;

@@ -40,6 +40,8 @@ pub enum Role {
     Random,
     /// The plan turned round.
     Inverted,
+    /// Another plan.
+    Other,
 }
 
 /// A way of storing the cells, and what became of the model.

@@ -8,6 +8,7 @@ use tomo_map::{CellId, Grid};
 use super::edits::{Defaults, Edit, EditContext};
 use super::error::ChangeError;
 use super::selection::Selection;
+use super::shared::Shared;
 use crate::engine::Variant;
 
 /// `SELECTION=EDIT`.

@@ -1,6 +1,7 @@
 //! Variants beside the original: every kind of change on every cell of every parity fixture, against a checkpoint that holds
 //! the change, run by itself.
 
+mod branches;
 mod identities;
 mod rounds;
 
