@@ -46,6 +46,18 @@ impl fmt::Display for NotPassages {
 
 impl std::error::Error for NotPassages {}
 
+impl Passages {
+    /// A sketch of both texts together.
+    #[must_use]
+    pub fn with(mut self, other: &Self) -> Self {
+        self.0.extend(&other.0);
+        while self.0.len() > MOST {
+            self.0.pop_last();
+        }
+        self
+    }
+}
+
 impl Overlap {
     /// Share of the passages that were looked for; 0 of none.
     pub fn share(&self) -> f64 {
@@ -56,11 +68,7 @@ impl Overlap {
 impl Windows {
     /// A sketch of what these windows hold.
     pub fn passages(&self) -> Passages {
-        let mut all: BTreeSet<u64> = self.hashes().collect();
-        while all.len() > MOST {
-            all.pop_last();
-        }
-        Passages(all)
+        Passages(BTreeSet::new()).with(&Passages(self.hashes().collect()))
     }
 
     /// How much of this text is in the one that `other` is a sketch of.
@@ -148,6 +156,8 @@ mod tests {
         assert!((446..578).contains(&half.looked_for), "{half:?}");
         assert!((half.share() - 0.5).abs() < 0.07, "{half:?}");
         assert_eq!(windows(&starts(40, 60), 512).overlap(&known).found, 0);
+        let both = known.clone().with(&windows(&starts(40, 80), 512).passages());
+        assert_eq!(both, windows(&starts(0, 80), 512).passages());
         let all = windows(&starts(0, 40), 512).overlap(&known);
         assert_eq!(all, Overlap { looked_for: 1024, found: 1024 });
     }

@@ -155,12 +155,16 @@ fn keeps_type(model: &Model, at: usize, stored: Stored) -> bool {
 
 /// Bytes that the cells of a plan take with its client.
 pub fn cell_bytes(plan: &Plan) -> u64 {
-    let client = tomo_plan::find_client(&plan.client).ok();
-    let of = |(cell, stored): (&Decision, Stored)| {
-        let (rows, columns) = (cell.out_features, cell.in_features);
-        client.map_or_else(|| stored.bytes(rows, columns), |client| (client.bytes)(stored, rows, columns))
-    };
+    let of = |(cell, stored): (&Decision, Stored)| bytes_of(&plan.client, stored, cell.out_features, cell.in_features);
     plan.stored().map(of).sum()
+}
+
+/// Bytes of so many rows and columns with a client.
+pub(crate) fn bytes_of(client: &str, stored: Stored, rows: u64, columns: u64) -> u64 {
+    match tomo_plan::find_client(client) {
+        Ok(client) => (client.bytes)(stored, rows, columns),
+        Err(_) => stored.bytes(rows, columns),
+    }
 }
 
 /// Checks that a plan is of `model`, by the digest of its weights.

@@ -123,12 +123,12 @@ pub(crate) fn step_sentence(step: &Step) -> String {
             let on = if fewest == most { most.to_string() } else { format!("{fewest} to {most}") };
             format!("{moves} single moves, on {on} sequences each; {spent:.0} measurements spent")
         }
-        Step::Joint { moves, expected, change, taken, spent } => {
+        Step::Joint { moves, marginals, change, taken, spent } => {
             let signed = |x: f64| format!("{x:+.4}");
             format!(
                 "{} moves together: {} expected, KL {} nats per token, {}; {spent:.0} measurements spent",
                 moves.len(),
-                signed(*expected),
+                signed(marginals.iter().sum()),
                 with_interval(change, &signed),
                 if *taken { "taken" } else { "not taken" }
             )

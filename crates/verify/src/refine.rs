@@ -8,7 +8,7 @@
 //! A step is the set of moves with the lowest sum of marginals that fits the bytes and is not larger than a trust region of moves,
 //! since marginals were measured one by one. Marginals are taken at their mean plus one standard error: of many noisy ones the lowest
 //! are the luckiest. A step is measured jointly, beside its half and its quarter, and is taken only where the paired 95 % interval of the joint
-//! KL says that it is better; then the region grows, else it shrinks. When no step is taken any more, marginals are measured anew around the
+//! KL (wider, since the best of several is looked at) says that it is better; then the region grows, else it shrinks. When no step is taken any more, marginals are measured anew around the
 //! plan as it is then, as far as the budget goes.
 //!
 //! A measurement is one changed model over all sequences; one over a quarter of them is a quarter of a measurement.
@@ -21,7 +21,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
-use tomo_map::stats::Bootstrap;
+use tomo_map::stats::{Bootstrap, quantile};
 
 use crate::damage::{Estimate, Sequences};
 
@@ -35,6 +35,8 @@ const FIRST_LOOK: f64 = 0.4;
 const FEWEST_SEQUENCES: usize = 2;
 /// Samples of the sequences behind the interval of a step.
 const RESAMPLES: usize = 2000;
+/// Of the interval that a step has to leave 0 out of, on its upper side.
+const TAIL: f64 = 0.025;
 /// What a step takes at most: itself, its half and its quarter.
 const PER_STEP: f64 = 3.0;
 
@@ -79,8 +81,8 @@ pub enum Step {
     Joint {
         /// The best of those that were tried.
         moves: Vec<Move>,
-        /// What their marginals add up to, nats per token.
-        expected: f64,
+        /// The marginal of each, nats per token.
+        marginals: Vec<f64>,
         /// What they do to the joint KL, nats per token.
         change: Estimate,
         /// Whether they were taken.
@@ -306,6 +308,23 @@ impl Search<'_> {
         wanted
     }
 
+    /// Whether sums of differences by sequence are below 0 beyond chance, for the best of so many that were tried: the interval is as much
+    /// wider, and by the square root of n / (n - 1), which resamples of n sequences lack.
+    fn is_better(&self, differences: &[f64], tried: usize) -> bool {
+        let tokens = &self.problem.tokens;
+        let mean = |counts: &[u16]| {
+            let sum = |of: &[f64]| counts.iter().zip(of).map(|(n, value)| f64::from(*n) * value).sum::<f64>();
+            sum(differences) / sum(tokens)
+        };
+        let value = differences.iter().sum::<f64>() / tokens.iter().sum::<f64>();
+        let mut resampled: Vec<f64> = self.bootstrap.counts().map(mean).collect();
+        let n = tokens.len() as f64;
+        match quantile(&mut resampled, 1.0 - TAIL / tried as f64) {
+            Some(high) => value + (high - value) * (n / (n - 1.0)).sqrt() < 0.0,
+            None => false,
+        }
+    }
+
     fn most_moves(&self) -> usize {
         ((self.trust * self.chosen.len() as f64).round() as usize).max(2)
     }
@@ -374,11 +393,12 @@ impl Search<'_> {
                 return Ok(Taken::Nothing);
             };
             let sequences = Sequences { tokens: self.problem.tokens.clone(), bootstrap: &self.bootstrap };
-            let change = sequences.mean(&minus(&found[best], &self.joint));
-            let taken = change.interval.is_some_and(|(_, high)| high < 0.0);
-            let expected = sets[best].iter().map(|at| known[*at].mean).sum();
+            let differences = minus(&found[best], &self.joint);
+            let change = sequences.mean(&differences);
+            let taken = self.is_better(&differences, choices.len());
+            let marginals = sets[best].iter().map(|at| known[*at].mean).collect();
             let moves = moves(&sets[best]);
-            self.steps.push(Step::Joint { moves: moves.clone(), expected, change, taken, spent: self.spent });
+            self.steps.push(Step::Joint { moves: moves.clone(), marginals, change, taken, spent: self.spent });
             if taken {
                 self.chosen.clone_from(&choices[best]);
                 self.joint.clone_from(&found[best]);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail, ensure};
 use tomo_map::significant;
 use tomo_model::{CellOverride, Model};
-use tomo_plan::Plan;
+use tomo_plan::{Plan, Stored};
 use tomo_render::escape::plain;
 use tomo_verify::proof::{Proof, Role, Verdict};
 
@@ -18,7 +18,8 @@ use crate::cli::progress::Bar;
 use crate::cli::{files, interrupt, proof_table};
 use crate::proof::{self, Candidate, Trial};
 use crate::proof_file::{self, Circumstances};
-use crate::run::Run;
+use crate::refined::Refining;
+use crate::run::{Run, TextRequest};
 use crate::scan;
 
 /// Say whether a plan helps: the model stored as it says, beside others of the same size, on a held-out text
@@ -39,13 +40,24 @@ pub(crate) struct Args {
     #[command(flatten)]
     run: RunArgs,
 
-    /// What the plan is held against
+    /// What the plan is held against, of what `tomograph plan` left in the folder baselines beside it
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_values_t = Baseline::ALL)]
     baselines: Vec<Baseline>,
 
     /// Another plan to run beside it, by a name of yours; may be repeated
     #[arg(long, value_name = "NAME=PLAN")]
     beside: Vec<NamedPlan>,
+
+    /// First refine the plan: spend so many more runs of changed models on swaps around it, and write plan.refined.json beside it
+    #[arg(long, value_name = "N", requires = "calibration", value_parser = clap::value_parser!(u32).range(1..))]
+    refine: Option<u32>,
+
+    #[command(flatten)]
+    calibrate: Calibrate,
+
+    /// What cells may be stored as when refining, e.g. q4_0,q5_0,q8_0 [default: the types that the plan has]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', requires = "refine")]
+    types: Vec<Stored>,
 
     /// Apply the plan though it was made for other weights
     #[arg(long)]
@@ -72,7 +84,23 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// What a plan is held against without being asked.
+/// On which text a plan is refined.
+#[derive(clap::Args)]
+struct Calibrate {
+    /// Files of the text that swaps are measured on: the map's own, or any but the held-out one
+    #[arg(long = "calibrate", value_name = "FILE", num_args = 1.., group = "calibration")]
+    files: Vec<PathBuf>,
+
+    /// Measure swaps on exactly these tokens, as --save-token-ids writes them
+    #[arg(long = "calibrate-ids", value_name = "FILE", group = "calibration", conflicts_with = "files")]
+    ids: Option<PathBuf>,
+
+    /// Tokens to measure swaps on
+    #[arg(long = "calibrate-tokens", value_name = "N", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(2..))]
+    tokens: u32,
+}
+
+/// What a plan is held against.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
 enum Baseline {
     Uniform,
@@ -84,6 +112,15 @@ enum Baseline {
 
 impl Baseline {
     const ALL: [Self; 4] = [Self::Uniform, Self::Rule, Self::Random, Self::Inverted];
+
+    /// Names of its plans, without their ending.
+    fn files(self) -> Vec<String> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Random => (0..RANDOM).map(|seed| format!("random-{seed}")).collect(),
+            one => vec![one.to_string()],
+        }
+    }
 }
 
 impl std::fmt::Display for Baseline {
@@ -133,8 +170,17 @@ impl Args {
         let run = self.run.prepare(&model, self.seed, threads, context)?;
         let mut about = self.circumstances(&plan, &model, &run)?;
         about.notes.extend(proof::check_text(&plan.about, &run.windows)?);
-        let candidates = self.candidates(plan, &mut about)?;
+        let mut candidates = self.candidates(plan, &mut about.notes)?;
         interrupt::listen();
+        if self.refine.is_some() {
+            let Some(refined) = self.refined(&model, &candidates[0].plan, &run, &mut about, context)? else {
+                writeln!(context.streams.err, "interrupted: nothing was found")?;
+                return Ok(Exit::Interrupted);
+            };
+            let before = std::mem::replace(&mut candidates[0].plan, refined);
+            let name = "before refining".to_owned();
+            candidates.insert(1, Candidate { name, role: Role::Before, plan: before });
+        }
         let trial = Trial::new(&run, candidates, self.seed)?;
         about.notes.extend(trial.notes.iter().map(ToString::to_string));
         announce(&trial, &run, context)?;
@@ -182,6 +228,48 @@ impl Args {
         Ok(model)
     }
 
+    /// The plan refined on another text than the held-out one, written beside the plan; `None` when it was cancelled.
+    fn refined(
+        &self,
+        model: &Arc<Model>,
+        plan: &Plan,
+        held_out: &Run,
+        about: &mut Circumstances,
+        context: &mut Context<'_>,
+    ) -> anyhow::Result<Option<Plan>> {
+        let threads = self.threads.map(usize::try_from).transpose()?;
+        let request = TextRequest {
+            files: self.calibrate.files.clone(),
+            token_ids: self.calibrate.ids.clone(),
+            tokens: usize::try_from(self.calibrate.tokens)?,
+            ..self.run.text(self.seed)?
+        };
+        let run = Run::new(model, &request, &self.run.options(threads), context.streams.input.as_mut())?;
+        let what = "the text that the plan is refined on";
+        about.notes.push(proof::check_overlap(&held_out.windows, &run.windows.passages(), what)?);
+        let refining = Refining::new(&run, plan, &self.types, self.refine.unwrap_or(0), self.seed)?;
+        let err = &mut context.streams.err;
+        for note in run.windows.notes.iter().chain(&refining.notes()) {
+            writeln!(err, "note: {note}")?;
+        }
+        let on = plain(&run.windows.description, 200);
+        writeln!(err, "refining by {} measurements on {on}", count(self.refine.unwrap_or(0).into()))?;
+        let clock = std::time::Instant::now();
+        let bar = Bar::new(context.streams.draw_progress);
+        let outcome = refining.run(&context.typed, &bar);
+        bar.clear();
+        let Some((refined, how)) = outcome? else { return Ok(None) };
+        for step in &how.steps {
+            writeln!(context.streams.err, "{}", proof_file::step_sentence(step))?;
+        }
+        let path = folder_of(&self.plan).join(REFINED);
+        files::write_whole(&path, refined.to_json()?.as_bytes())?;
+        let took = seconds(clock.elapsed().as_secs_f64());
+        writeln!(context.streams.err, "refined in {took}: {}", path.display())?;
+        about.refined = Some((how, run.windows.description.clone()));
+        Ok(Some(refined))
+    }
+
     fn circumstances(&self, plan: &Plan, model: &Model, run: &Run) -> anyhow::Result<Circumstances> {
         Ok(Circumstances {
             plan: self.plan.display().to_string(),
@@ -196,15 +284,53 @@ impl Args {
     }
 
     /// The plan and what it is held against.
-    fn candidates(&self, plan: Plan, about: &mut Circumstances) -> anyhow::Result<Vec<Candidate>> {
-        let _ = about;
+    fn candidates(&self, plan: Plan, notes: &mut Vec<String>) -> anyhow::Result<Vec<Candidate>> {
         let mut candidates = vec![Candidate { name: "this plan".to_owned(), role: Role::Ours, plan }];
-        for NamedPlan { name, path } in &self.beside {
+        let folder = folder_of(&self.plan).join(BASELINES);
+        let (mut found, mut lacking) = (Vec::new(), Vec::new());
+        for baseline in self.baselines.iter().filter(|baseline| **baseline != Baseline::None) {
+            let before = found.len();
+            for stem in baseline.files() {
+                let path = folder.join(format!("{stem}.json"));
+                if path.exists() {
+                    found.push(NamedPlan { name: stem, path });
+                }
+            }
+            if found.len() == before {
+                lacking.push(baseline.to_string());
+            }
+        }
+        // What the user names takes the place of what lies there.
+        found.retain(|own| self.beside.iter().all(|named| named.name != own.name));
+        lacking.retain(|own| self.beside.iter().all(|named| named.name != *own));
+        for NamedPlan { name, path } in found.iter().chain(&self.beside) {
             let plan = read_plan(path)?;
             candidates.push(Candidate { name: name.clone(), role: role_of(name), plan });
         }
+        ensure!(
+            candidates.len() > 1,
+            "there is nothing to hold the plan against\n  expected: plans in {}, as tomograph plan leaves them\n  hint: --beside \
+             uniform=PLAN names one",
+            folder.display()
+        );
+        if !lacking.is_empty() {
+            notes.push(format!("not held against {}: {} has no such plan", lacking.join(", "), folder.display()));
+        }
         Ok(candidates)
     }
+}
+
+/// The refined plan, beside the plan.
+const REFINED: &str = "plan.refined.json";
+
+/// Folder of the baselines, beside the plan.
+const BASELINES: &str = "baselines";
+
+/// Random plans that are looked for.
+const RANDOM: u32 = 5;
+
+fn folder_of(plan: &Path) -> PathBuf {
+    if plan.is_dir() { plan.to_owned() } else { plan.parent().unwrap_or(Path::new("")).to_owned() }
 }
 
 /// What is the same in all arms, whatever the plans say.
