@@ -1,10 +1,11 @@
 //! A variant that leaves another one has the bits of running by itself.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tomo_map::CellId;
 use tomo_model::change::{Defaults, Edit, EditContext, Shared};
-use tomo_model::engine::{Branch, EngineOptions, Resume, Round, Variant};
+use tomo_model::engine::{Branch, EngineOptions, PassProgress, Resume, Round, Variant};
 
 use super::{Case, Change, Found, Sink, lengths, options, resample, run, run_rounds, variant, weights, zero};
 use crate::parity::cases;
@@ -60,33 +61,43 @@ fn a_branch_has_the_bits_of_running_by_itself() {
 #[test]
 fn a_branch_goes_on_after_it_was_ended() {
     let case = Case::read(&cases()[0]);
-    let engine = case.engine_with(EngineOptions { save_every: Some(1), ..options() });
+    let engine = case.engine_with(EngineOptions { save_every: Some(0), ..options() });
     let ids: Vec<CellId> = engine.model().cells().iter().map(|cell| cell.id).collect();
     let variants = family(&ids);
     let expected = run(&engine, &case.sequences, &alone(&variants));
     let plan = engine.plan_compare(&lengths(&case.sequences), &variants).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let resume = Resume { folder: folder.path().to_owned(), key: "branches".to_owned() };
-    struct Stops(AtomicUsize);
-    impl tomo_model::engine::PassProgress for Stops {
-        fn start(&self, _steps: usize) {}
-        fn step(&self, _layer: u32) {}
-        fn is_cancelled(&self) -> bool {
-            self.0.fetch_add(1, Ordering::Relaxed) > 25
-        }
+    let compare = |folder: &Path, after: usize| {
+        let resume = Resume { folder: folder.join("pass"), key: "branches".to_owned() };
+        let (sink, looks) = (Sink::default(), Looks { after, seen: AtomicUsize::new(0) });
+        let round = &plan.rounds[0];
+        let ran = engine.compare(&case.sequences, &variants, round, &plan, &sink, Some(&resume), &looks).unwrap();
+        (ran, sink.0.into_inner().unwrap(), looks.seen.into_inner())
+    };
+    let (_, _, looks) = compare(tempfile::tempdir().unwrap().path(), usize::MAX);
+    assert!(plan.rounds.len() == 1);
+    let mut fewer = 0;
+    for part in 1..8 {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!compare(folder.path(), looks * part / 8).0);
+        let (ran, found, left) = compare(folder.path(), usize::MAX);
+        assert!(ran && found == expected, "ended after {part} of 8 parts");
+        fewer += usize::from(left < looks);
     }
-    let sink = Sink::default();
-    let mut times = 0;
-    loop {
-        let stops = Stops(AtomicUsize::new(0));
-        if engine.compare(&case.sequences, &variants, &plan.rounds[0], &plan, &sink, Some(&resume), &stops).unwrap() {
-            break;
-        }
-        times += 1;
-        assert!(times < 200, "it does not go on");
+    assert!(fewer > 3, "it went on {fewer} times");
+}
+
+/// Ends a pass after so many looks, and counts them.
+struct Looks {
+    after: usize,
+    seen: AtomicUsize,
+}
+
+impl PassProgress for Looks {
+    fn start(&self, _steps: usize) {}
+    fn step(&self, _layer: u32) {}
+    fn is_cancelled(&self) -> bool {
+        self.seen.fetch_add(1, Ordering::Relaxed) >= self.after
     }
-    assert!(times > 1, "it was never ended");
-    assert!(plan.rounds.len() == 1 && sink.0.into_inner().unwrap() == expected);
 }
 
 #[test]

@@ -53,7 +53,7 @@ pub(crate) struct Args {
     refine: Option<u32>,
 
     #[command(flatten)]
-    calibrate: Calibrate,
+    on: Calibrate,
 
     /// What cells may be stored as when refining, e.g. q4_0,q5_0,q8_0 [default: the types that the plan has]
     #[arg(long, value_name = "LIST", value_delimiter = ',', requires = "refine")]
@@ -89,15 +89,15 @@ pub(crate) struct Args {
 struct Calibrate {
     /// Files of the text that swaps are measured on: the map's own, or any but the held-out one
     #[arg(long = "calibrate", value_name = "FILE", num_args = 1.., group = "calibration")]
-    files: Vec<PathBuf>,
+    calibrate_files: Vec<PathBuf>,
 
     /// Measure swaps on exactly these tokens, as --save-token-ids writes them
-    #[arg(long = "calibrate-ids", value_name = "FILE", group = "calibration", conflicts_with = "files")]
-    ids: Option<PathBuf>,
+    #[arg(long = "calibrate-ids", value_name = "FILE", group = "calibration", conflicts_with = "calibrate_files")]
+    calibrate_ids: Option<PathBuf>,
 
     /// Tokens to measure swaps on
     #[arg(long = "calibrate-tokens", value_name = "N", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(2..))]
-    tokens: u32,
+    calibrate_tokens: u32,
 }
 
 /// What a plan is held against.
@@ -239,9 +239,9 @@ impl Args {
     ) -> anyhow::Result<Option<Plan>> {
         let threads = self.threads.map(usize::try_from).transpose()?;
         let request = TextRequest {
-            files: self.calibrate.files.clone(),
-            token_ids: self.calibrate.ids.clone(),
-            tokens: usize::try_from(self.calibrate.tokens)?,
+            files: self.on.calibrate_files.clone(),
+            token_ids: self.on.calibrate_ids.clone(),
+            tokens: usize::try_from(self.on.calibrate_tokens)?,
             ..self.run.text(self.seed)?
         };
         let run = Run::new(model, &request, &self.run.options(threads), context.streams.input.as_mut())?;
