@@ -176,7 +176,7 @@ fn words_for_a_reader_in_80_columns_and_narrower() {
         ] {
             assert!(words.contains(part), "{width}: no {part:?} in\n{}", said.out);
         }
-        for part in ["arm: this plan, cells of 377,", "memory: about", "text: "] {
+        for part in ["arm: this plan, cells of 463,680 bytes", "memory: about", "text: "] {
             assert!(said.err.contains(part), "no {part:?} in\n{}", said.err);
         }
     }
@@ -250,7 +250,11 @@ fn what_cannot_be_verified_is_said() {
     refused(&|plan| plan.about.model = "no/such/model.gguf".to_owned(), &["no/such/model.gguf", "name it behind the plan"], &[]);
     refused(&|plan| plan.cells[5].in_features = 7, &["another shape", "L0.mlp.down", "x 7"], &["--force"]);
     refused(&|plan| plan.cells.last_mut().unwrap().id.layer = 99, &["no cell L99"], &[]);
-    refused(&|_| (), &["one sequence", "--tokens"], &["--tokens", "128"]);
+    let text = text_of(&demo("prose.jsonl"));
+    case.write("plan", &even());
+    let one = ["verify", &case.path(""), "--text", &text, "--tokens", "128", "--sequence", "128"];
+    let err = run(one).ended(Exit::Failure).err;
+    assert!(err.contains("one sequence") && err.contains("--tokens"), "{err}");
     refused(&|_| (), &["nothing to hold the plan against", "--beside"], &["--baselines", "inverted"]);
     refused(&|_| (), &["hint: --memory"], &["--memory", "1kB"]);
     // Applied all the same, and said.
