@@ -21,7 +21,10 @@ pub mod draws_file;
 mod kept_file;
 pub mod measure;
 pub mod measured_file;
+pub mod proof;
+pub mod proof_file;
 mod reverse;
+pub mod refined;
 pub mod run;
 pub mod scan;
 
@@ -32,6 +35,7 @@ pub use tomo_map as map;
 pub use tomo_map::Map;
 pub use tomo_metrics as metrics;
 pub use tomo_model as model;
+pub use tomo_plan as plan;
 pub use tomo_quant as quant;
 pub use tomo_render as render;
 pub use tomo_text as text;

@@ -24,3 +24,4 @@ mod map_and_show;
 mod measure;
 mod real_model;
 mod running;
+mod verify;

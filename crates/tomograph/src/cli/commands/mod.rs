@@ -16,6 +16,7 @@ mod model_args;
 mod perplexity;
 mod run_args;
 mod show;
+mod verify;
 
 use clap::Subcommand;
 
@@ -27,6 +28,7 @@ pub(super) enum Command {
     Map(map::Args),
     Perplexity(perplexity::Args),
     Measure(measure::Args),
+    Verify(verify::Args),
     Imatrix(imatrix::Args),
     Show(show::Args),
     Diff(diff::Args),
@@ -45,6 +47,7 @@ impl Command {
             Self::Map(args) => args.run(context),
             Self::Perplexity(args) => args.run(context),
             Self::Measure(args) => args.run(context),
+            Self::Verify(args) => args.run(context),
             Self::Imatrix(args) => args.run(context),
             Self::Show(args) => args.run(context),
             Self::Diff(args) => args.run(context),
