@@ -118,6 +118,10 @@ impl Source for Checkpoint {
         &self.path
     }
 
+    fn files(&self) -> Vec<&Path> {
+        self.files.iter().map(|(path, _)| path.as_path()).collect()
+    }
+
     fn format(&self) -> Format {
         self.format
     }

@@ -79,6 +79,11 @@ pub trait Source: Send + Sync {
     /// The path it was opened from.
     fn path(&self) -> &Path;
 
+    /// The files that hold its tensors: of one cut into parts, all of them.
+    fn files(&self) -> Vec<&Path> {
+        vec![self.path()]
+    }
+
     /// Container format.
     fn format(&self) -> Format;
 

@@ -14,6 +14,7 @@ mod map;
 mod measure;
 mod model_args;
 mod perplexity;
+mod quantize;
 mod run_args;
 mod show;
 
@@ -28,6 +29,7 @@ pub(super) enum Command {
     Perplexity(perplexity::Args),
     Measure(measure::Args),
     Imatrix(imatrix::Args),
+    Quantize(quantize::Args),
     Show(show::Args),
     Diff(diff::Args),
     Agree(agree::Args),
@@ -46,6 +48,7 @@ impl Command {
             Self::Perplexity(args) => args.run(context),
             Self::Measure(args) => args.run(context),
             Self::Imatrix(args) => args.run(context),
+            Self::Quantize(args) => args.run(context),
             Self::Show(args) => args.run(context),
             Self::Diff(args) => args.run(context),
             Self::Agree(args) => args.run(context),
