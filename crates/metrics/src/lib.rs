@@ -10,6 +10,7 @@
 //! ([`scan_delta`]).
 
 mod activations;
+mod by_format;
 mod catalogue;
 mod causal;
 mod cost;
@@ -32,6 +33,7 @@ mod spectrum;
 mod writes;
 
 pub use activations::{Activations, CellFacts, Lanes, Salience, Sums, activations_cost};
+pub use by_format::BY_FORMAT;
 pub use catalogue::METRICS;
 pub use causal::{
     Causal, CausalError, CausalPlan, Damage, Found, Keep, KeepError, Measured, MeasuredCell, MeasuredVariant, NoiseFit,

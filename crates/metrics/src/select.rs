@@ -5,7 +5,7 @@ use std::fmt;
 
 use tomo_map::{Additivity, MetricInfo, Scope, near_names};
 
-use crate::{CausalEdit, Kind, METRICS, Metric};
+use crate::{BY_FORMAT, CausalEdit, Kind, METRICS, Metric};
 
 /// Which form of a metric.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -177,7 +177,8 @@ impl std::error::Error for UnknownMetric {}
 /// `all` is every metric as it is that needs the weights alone; what training changed is `delta` (a second checkpoint); what
 /// the text says is `activations` (a forward pass) and `gradients` (a reverse pass; one more for `ig`, and one for each draw
 /// of `predicted-kl-*`), so everything that takes no more than a few passes is `all,activations,error@x,gradients`. `causal`
-/// runs a changed model for every cell; it is best asked for by id. A family is all of its metrics. A name followed by
+/// runs a changed model for every cell; it is best asked for by id. A family is all of its metrics, but for those of number
+/// formats that are asked for by id alone ([`BY_FORMAT`](crate::BY_FORMAT): `quant-kl-q6_k`). A name followed by
 /// `@null` means the forms relative to random matrices, one followed by `@x`
 /// the quantization errors weighted by activations (`err-int4@x`, `error@x`). The answer is in the registry's order, a
 /// plain form before the others, each once.
@@ -197,8 +198,7 @@ pub fn select(spec: &str) -> Result<Vec<Selected>, UnknownMetric> {
     if chosen.is_empty() {
         return Err(UnknownMetric { name: spec.to_owned(), near: Vec::new() });
     }
-    let forms = METRICS.iter().flat_map(|metric| Form::ALL.map(|form| Selected { metric, form }));
-    Ok(forms.filter(|form| chosen.contains(form)).collect())
+    Ok(every_form().filter(|form| chosen.contains(form)).collect())
 }
 
 /// `chosen` with the metrics without which one of them would mislead: `delta-relative` brings the two parts it is made of.
@@ -212,8 +212,8 @@ pub fn with_companions(mut chosen: Vec<Selected>) -> Vec<Selected> {
                 chosen.push(companion);
             }
         }
-        let place = |s: &Selected| METRICS.iter().position(|m| m.info.id == s.metric.info.id);
-        chosen.sort_by_key(|s| (place(s), s.form));
+        let order: Vec<Selected> = every_form().collect();
+        chosen.sort_by_key(|s| order.iter().position(|form| form == s));
     }
     chosen
 }
@@ -222,13 +222,19 @@ pub fn with_companions(mut chosen: Vec<Selected>) -> Vec<Selected> {
 fn names_of(name: &str) -> impl Iterator<Item = &'static Metric> {
     let weights_alone = |m: &Metric| matches!(m.kind, Kind::Weights { .. } | Kind::Error { .. });
     let means = move |m: &Metric| (name == "all" && weights_alone(m)) || m.info.id == name || m.info.family == name;
-    METRICS.iter().copied().filter(move |m| means(m))
+    let by_format = BY_FORMAT.iter().filter(move |m| m.info.id == name);
+    METRICS.iter().copied().filter(move |m| means(m)).chain(by_format)
+}
+
+/// Every metric in every form, whether it has it or not, in the order of tables.
+fn every_form() -> impl Iterator<Item = Selected> {
+    let metrics = METRICS.iter().copied().chain(BY_FORMAT.iter());
+    metrics.flat_map(|metric| Form::ALL.map(|form| Selected { metric, form }))
 }
 
 /// What can be selected.
 fn known_names() -> impl Iterator<Item = String> {
-    let forms = METRICS.iter().flat_map(|metric| Form::ALL.map(|form| Selected { metric, form }));
-    let ids = forms.filter(|form| form.metric.has(form.form)).map(|form| form.id());
+    let ids = every_form().filter(|form| form.metric.has(form.form)).map(|form| form.id());
     let families = METRICS.iter().map(|m| m.info.family.to_string());
     ids.chain(families)
 }

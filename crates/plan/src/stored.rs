@@ -119,8 +119,13 @@ impl FromStr for Stored {
         if let Some(integer) = word.strip_prefix("int") {
             let (digits, symmetric) = integer.strip_suffix("-sym").map_or((integer, false), |digits| (digits, true));
             let bits = digits.parse().ok().filter(|bits| (2..=8).contains(bits)).ok_or_else(unknown)?;
-            let group = rest.and_then(|rest| rest.strip_prefix('g')).map_or(Ok(128), str::parse);
-            let group = group.ok().filter(|group| *group > 0).ok_or_else(unknown)?;
+            let group = match rest {
+                None => 128,
+                Some(rest) => {
+                    let group = rest.strip_prefix('g').and_then(|group| group.parse().ok());
+                    group.filter(|group| *group > 0).ok_or_else(unknown)?
+                }
+            };
             return Ok(Self::Integer { bits, group, symmetric });
         }
         match (word, rest) {

@@ -4,8 +4,8 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use tomo_map::{
-    Additivity, Against, Beside, BesideRow, Cell, CellId, Column, Component, Direction, Grid, Map, Meaning, MetricInfo,
-    MissingColumn, Provenance, Scope, Score, Status,
+    Additivity, Against, Beside, BesideRow, Cell, CellId, Column, Component, Direction, GgufHeader, Grid, Inventory,
+    Map, Meaning, MetricInfo, MissingColumn, Names, OtherTensor, Provenance, Scope, Score, Status,
 };
 
 pub(crate) fn info(id: &str) -> MetricInfo {
@@ -189,6 +189,30 @@ fn beside() -> impl Strategy<Value = Beside> {
     })
 }
 
+fn names() -> impl Strategy<Value = Names> {
+    (option::of(text()), option::of(text())).prop_map(|(gguf, hugging_face)| Names { gguf, hugging_face })
+}
+
+/// What a checkpoint of so many cells holds.
+fn inventory(cells: usize) -> impl Strategy<Value = Inventory> {
+    let other = (vec(text(), 3), vec(0..100u64, 0..3), names(), any::<u64>());
+    let other = other.prop_map(|(t, shape, names, bytes)| OtherTensor {
+        tensor: t[0].clone(),
+        role: t[1].clone(),
+        dtype: t[2].clone(),
+        shape,
+        bytes,
+        names,
+    });
+    let header = (any::<u64>(), 0..12u32)
+        .prop_map(|(metadata_bytes, power)| GgufHeader { metadata_bytes, alignment: 1 << power });
+    (vec(names(), cells), vec(other, 0..3), option::of(header)).prop_map(|(cells, others, gguf)| Inventory {
+        cells,
+        others,
+        gguf,
+    })
+}
+
 /// Any map that satisfies `Map::validate`.
 pub(crate) fn any_map() -> impl Strategy<Value = Map> {
     (provenance(), grid(), 0..3usize).prop_flat_map(|(provenance, grid, metrics)| {
@@ -196,12 +220,14 @@ pub(crate) fn any_map() -> impl Strategy<Value = Map> {
         let columns: Vec<_> = (0..metrics)
             .map(|at| (metric_info(at), vec(score(), count)).prop_map(|(info, scores)| Column::new(info, scores)))
             .collect();
-        (columns, vec(beside(), 0..2)).prop_map(move |(columns, beside)| Map {
+        let inventory = option::of(inventory(count));
+        (columns, vec(beside(), 0..2), inventory).prop_map(move |(columns, beside, inventory)| Map {
             provenance: provenance.clone(),
             grid: grid.clone(),
             columns,
             beside: beside.into_iter().take(1).collect(),
             sides: None,
+            inventory: inventory.map(Box::new),
         })
     })
 }

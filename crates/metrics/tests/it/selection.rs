@@ -1,6 +1,8 @@
 //! From words to metrics.
 
-use tomo_metrics::{METRICS, Selected, select};
+use tomo_metrics::{Facts, METRICS, Selected, select};
+
+use crate::support::{Weights, score_of};
 
 fn ids(spec: &str) -> Vec<String> {
     select(spec).unwrap().iter().map(|s| s.id()).collect()
@@ -75,4 +77,48 @@ fn unknown_names_say_what_is_near() {
     }
     // Text of the user reaches the terminal escaped.
     assert!(!select("\u{1b}[31m").unwrap_err().to_string().contains('\u{1b}'));
+}
+
+/// Formats without a file of their own are asked for by id, and come after all others.
+#[test]
+fn every_number_format_has_its_four_metrics() {
+    for format in tomo_quant::FORMATS {
+        for prefix in ["err-", "quant-taylor-", "predicted-kl-", "quant-kl-"] {
+            let id = format!("{prefix}{}", format.id);
+            let found = select(&id).unwrap();
+            let [found] = found.as_slice() else { panic!("{id} stands for {} metrics", found.len()) };
+            let info = found.info();
+            assert!(
+                found.id() == id && info.title.contains(format.title) && info.summary.contains(format.title),
+                "{info:?}"
+            );
+            let (error, causal) = (prefix == "err-", prefix == "quant-kl-");
+            assert_eq!((found.is_causal(), found.reads_text()), (causal, !error), "{id}");
+        }
+    }
+    let other = |id: &String| id.contains("q6_k");
+    assert!(!ids("all,error@x,gradients,causal").iter().any(other), "families are the usual formats");
+    assert_eq!(ids("quant-kl-q6_k,err-q6_k@x,patch-kl,rms"), ["rms", "patch-kl", "err-q6_k@x", "quant-kl-q6_k"]);
+    assert_eq!(select("quant-kl-q6k").unwrap_err().near[0], "quant-kl-q6_k");
+}
+
+/// The codec's own bytes, decoded: what the metric says of a matrix whose rows are whole blocks, and that it says nothing of others.
+#[test]
+fn the_error_of_a_stored_type_is_that_of_its_bytes() {
+    let block = tomo_quant::find("q6_k").unwrap().stored().unwrap();
+    let error = select("err-q6_k").unwrap()[0].metric;
+    let weights = Weights::gaussian(3, 512, 0.02, 7);
+    let (mut bytes, mut again) = (vec![0; block.row_bytes(512).unwrap()], vec![0.0; 512]);
+    let (mut lost, mut whole) = (0.0, 0.0);
+    for row in weights.values.chunks_exact(512) {
+        block.encode_row(row, None, &mut bytes).unwrap();
+        block.decode_row(&bytes, &mut again).unwrap();
+        lost += row.iter().zip(&again).map(|(w, q)| f64::from(w - q).powi(2)).sum::<f64>();
+        whole += row.iter().map(|w| f64::from(*w).powi(2)).sum::<f64>();
+    }
+    let score = score_of(error, &Facts::new(weights.matrix())).value().unwrap();
+    assert!(score > 0.0 && ((score / (lost / whole).sqrt()) - 1.0).abs() < 1e-6, "{score}");
+    let narrow = Weights::gaussian(3, 576, 0.02, 7);
+    let reason = format!("{:?}", score_of(error, &Facts::new(narrow.matrix())));
+    assert!(reason.contains("q8_0"), "{reason}");
 }

@@ -20,34 +20,37 @@ pub(crate) struct Topic {
     pub details: Value,
 }
 
-/// Every entry of every registry.
+/// Every entry of every registry, metrics by format too.
 pub(crate) fn all() -> Vec<Topic> {
-    [metrics(), families(), outputs(), normalisations(), quantizations(), edits()].into_iter().flatten().collect()
+    let by_format = tomo_metrics::BY_FORMAT.iter().map(of_metric).collect();
+    let all = [metrics(), by_format, families(), outputs(), normalisations(), quantizations(), edits(), clients()];
+    all.into_iter().flatten().collect()
 }
 
 /// The metrics, and which of them have an `@null` form.
 pub(crate) fn metrics() -> Vec<Topic> {
-    let topic = |metric: &&tomo_metrics::Metric| {
-        let info = &metric.info;
-        let has_null = matches!(metric.kind, Kind::Weights { null: Some(_), .. });
-        let null = format!(
-            "\n\n# Null form\n{}@null is this score relative to random matrices of the same shape and spread: (score - null) / null.",
-            info.id
-        );
-        Topic {
-            id: info.id.to_string(),
-            kind: "metric",
-            group: group_of(&info.family),
-            summary: info.summary.to_string(),
-            manual: manual(metric.source) + if has_null { &null } else { "" },
-            details: json!({
-                "title": info.title, "unit": info.unit, "family": info.family, "meaning": info.meaning,
-                "direction": info.direction, "scope": info.scope, "proxy": info.proxy, "caveat": info.caveat,
-                "null_form": has_null.then(|| format!("{}@null", info.id)),
-            }),
-        }
-    };
-    tomo_metrics::METRICS.iter().map(topic).collect()
+    tomo_metrics::METRICS.iter().map(|metric| of_metric(metric)).collect()
+}
+
+fn of_metric(metric: &tomo_metrics::Metric) -> Topic {
+    let info = &metric.info;
+    let has_null = matches!(metric.kind, Kind::Weights { null: Some(_), .. });
+    let null = format!(
+        "\n\n# Null form\n{}@null is this score relative to random matrices of the same shape and spread: (score - null) / null.",
+        info.id
+    );
+    Topic {
+        id: info.id.to_string(),
+        kind: "metric",
+        group: group_of(&info.family),
+        summary: info.summary.to_string(),
+        manual: manual(metric.source) + if has_null { &null } else { "" },
+        details: json!({
+            "title": info.title, "unit": info.unit, "family": info.family, "meaning": info.meaning,
+            "direction": info.direction, "scope": info.scope, "proxy": info.proxy, "caveat": info.caveat,
+            "null_form": has_null.then(|| format!("{}@null", info.id)),
+        }),
+    }
 }
 
 fn group_of(family: &str) -> &'static str {
@@ -123,6 +126,19 @@ pub(crate) fn edits() -> Vec<Topic> {
         details: json!({ "usage": edit.usage }),
     };
     tomo_model::change::EDITS.iter().map(topic).collect()
+}
+
+/// Programs that act on plans.
+pub(crate) fn clients() -> Vec<Topic> {
+    let topic = |client: &&tomo_plan::Client| Topic {
+        id: client.id.to_owned(),
+        kind: "client",
+        group: "clients, as in tomograph plan MAP --for CLIENT",
+        summary: client.title.to_owned(),
+        manual: manual(client.source),
+        details: json!({ "kinds": client.kinds, "types": client.types, "usual": client.usual }),
+    };
+    tomo_plan::CLIENTS.iter().map(topic).collect()
 }
 
 /// Ids like `asked`, best first.

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{Context, Exit};
 use crate::cli::topics::{self, Topic};
 
-/// Explain a metric, family, output format, normalisation, number format or edit by its id
+/// Explain a metric, family, output format, normalisation, number format, edit or client by its id
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// An id that `list` shows

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{Context, Exit};
 use crate::cli::topics::{self, Topic};
 
-/// List what there is: metrics, families of models, output formats, normalisations, number formats, edits
+/// List what there is: metrics, families of models, output formats, normalisations, number formats, edits, clients
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Which list
@@ -32,6 +32,8 @@ enum What {
     Quantizations,
     /// What can be done to a cell
     Edits,
+    /// Programs that act on plans
+    Clients,
 }
 
 impl Args {
@@ -43,6 +45,7 @@ impl Args {
             What::Normalisations => topics::normalisations(),
             What::Quantizations => topics::quantizations(),
             What::Edits => topics::edits(),
+            What::Clients => topics::clients(),
         };
         let out = &mut context.streams.out;
         if self.json {
@@ -63,6 +66,10 @@ impl Args {
             for line in lines {
                 writeln!(out, "  {:width$}  {line}", "")?;
             }
+        }
+        if matches!(self.what, What::Metrics) {
+            let all = "err-FORMAT, quant-taylor-FORMAT, predicted-kl-FORMAT and quant-kl-FORMAT are there for every number format, by id: err-q6_k.";
+            writeln!(out, "\n{all}")?;
         }
         writeln!(out, "\ntomograph explain ID tells more of any of them.")?;
         Ok(Exit::Success)
