@@ -22,5 +22,8 @@ mod harness;
 mod help;
 mod map_and_show;
 mod measure;
+mod plan_files;
+mod quantize;
+mod quantize_refused;
 mod real_model;
 mod running;
