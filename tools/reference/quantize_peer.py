@@ -146,12 +146,12 @@ def read_types(path):
 def write_types(model, kinds, path):
     """Deals the types out; rows that are no whole blocks get the next type that fits, so that nobody falls back."""
     kinds = [gguf.GGMLQuantizationType[kind.upper()] for kind in kinds.split(",")]
-    lines, at = [], 0
+    lines, turns = [], {}
     for tensor in gguf.GGUFReader(model).tensors:
         if re.match(r"blk\.\d+\.(attn_(q|k|v|output|qkv)|ffn_(up|down|gate)(_exps)?)\.weight$", tensor.name):
             fits = [kind for kind in kinds if tensor.shape[0] % gguf.GGML_QUANT_SIZES[kind][0] == 0]
-            lines.append(f"^{re.escape(tensor.name)}$={fits[at % len(fits)].name.lower()}\n")
-            at += 1
+            turn = turns[len(fits)] = turns.get(len(fits), -1) + 1
+            lines.append(f"^{re.escape(tensor.name)}$={fits[turn % len(fits)].name.lower()}\n")
     Path(path).write_text("".join(lines))
 
 

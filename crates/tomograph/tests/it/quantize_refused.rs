@@ -135,7 +135,8 @@ fn only_plans_of_bits_for_llama_cpp() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("plan.json");
     std::fs::write(&file, "{}").unwrap();
-    let args = ["quantize", text(&llama()), text(folder.path()), "-o", "never.gguf"];
+    let model = llama();
+    let args = ["quantize", text(&model), text(folder.path()), "-o", "never.gguf"];
     says(&run(args).ended(Exit::Failure).err, &["cannot understand", "plan.json", "schema"]);
 }
 
