@@ -13,6 +13,7 @@ pub(crate) fn about(map: &Map, options: &Options, notes: Vec<String>) -> About {
         map_command: from.command.clone(),
         text: from.text.clone(),
         text_digest: from.text_digest.clone(),
+        text_passages: from.text_passages.clone(),
         seed: None,
         version: options.version.clone(),
         command: options.command.clone(),

@@ -27,7 +27,7 @@ pub(crate) fn ranks(map: &Map, client: &'static Client, options: &Options) -> Re
     ranks.sort_unstable();
     ranks.dedup();
     let per_rank = per_rank(&frame);
-    let groups = ties::groups(frame.cells(), &frame.names, client.dialect, false);
+    let groups = ties::groups(frame.named(), client.dialect, ties::Tie::Tensors);
     let limit = match options.ask.limit {
         Limit::Parameters(parameters) => parameters,
         Limit::Rank(rank) => per_rank.iter().sum::<u64>().saturating_mul(rank.into()),
@@ -72,7 +72,7 @@ pub(crate) fn ranks(map: &Map, client: &'static Client, options: &Options) -> Re
 /// Parameters of a pair of rank 1 on each cell: `m + n`. Projections that share a tensor have one A together, which is counted at the
 /// first of them; stacked experts have one each.
 fn per_rank(frame: &Frame<'_>) -> Vec<u64> {
-    let groups = ties::groups(frame.cells(), &frame.names, frame.client.dialect, false);
+    let groups = ties::groups(frame.named(), frame.client.dialect, ties::Tie::Tensors);
     let mut parameters = vec![0; frame.cells().len()];
     for cells in groups {
         for (at, cell) in cells.iter().enumerate() {
@@ -104,7 +104,7 @@ pub(crate) fn train(map: &Map, client: &'static Client, options: &Options) -> Re
             ));
         }
     };
-    let groups = ties::groups(cells, &frame.names, client.dialect, false);
+    let groups = ties::groups(frame.named(), client.dialect, ties::Tie::Tensors);
     let offers = |group: &Vec<usize>| {
         let size = group.iter().map(|cell| cells[*cell].numel()).fold(0, u64::saturating_add);
         let cost = -group.iter().map(|cell| value(*cell)).sum::<f64>();

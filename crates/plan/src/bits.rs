@@ -1,9 +1,11 @@
 //! Plans of how cells are stored.
 
+use std::collections::BTreeMap;
+
 use tomo_map::Map;
 
 use crate::cost::Costs;
-use crate::frame::{Decided, Frame, Reckoning};
+use crate::frame::{Decided, Frame, Reckoning, check_type};
 use crate::keep::Bound;
 use crate::knapsack::{self, KnapsackError, Offer, Solution};
 use crate::{Budget, Choice, Client, Fuse, Limit, Options, Plan, PlanError, Stored, rules, ties};
@@ -46,7 +48,7 @@ impl<'a> Table<'a> {
         let frame = Frame::new(map, client, options)?;
         let types = types(client, options)?;
         let fused = options.fuse || client.fuse == Fuse::Demanded;
-        let ties = ties::groups(frame.cells(), &frame.names, client.dialect, fused);
+        let ties = ties::groups(frame.named(), client.dialect, ties::Tie::Stored { fused });
         let allowed = if keeps { allowed(&frame, &types, options)? } else { vec![types; frame.cells().len()] };
         let groups = ties.into_iter().map(|cells| group(&frame, cells, &allowed)).collect::<Result<_, _>>()?;
         Ok(Self { frame, fused, groups })
@@ -163,7 +165,7 @@ fn types(client: &'static Client, options: &Options) -> Result<Vec<Stored>, Plan
     let usual = || client.usual.iter().map(|text| text.parse()).collect::<Result<Vec<Stored>, _>>();
     let asked = if options.types.is_empty() { usual()? } else { options.types.clone() };
     for stored in asked {
-        client.check_type(stored)?;
+        check_type(client, stored)?;
         if !types.contains(&stored) {
             types.push(stored);
         }
@@ -180,14 +182,15 @@ fn allowed(frame: &Frame<'_>, types: &[Stored], options: &Options) -> Result<Vec
     for keep in &options.keep {
         let cells = keep.cells(&frame.map.grid)?;
         if !cells.is_empty() && keep.bound == Bound::Exactly {
-            frame.client.check_type(keep.stored)?;
+            check_type(frame.client, keep.stored)?;
         }
         for cell in cells {
-            let of = frame.bytes(cell, keep.stored);
+            let bytes = |stored: Stored| frame.bytes(cell, frame.on(cell, stored));
+            let of = bytes(keep.stored);
             match keep.bound {
                 // Of a type that is asked for by name, so it may be one that other cells do not get.
                 Bound::Exactly => allowed[cell] = vec![keep.stored],
-                bound => allowed[cell].retain(|stored| bound.allows(frame.bytes(cell, *stored), of)),
+                bound => allowed[cell].retain(|stored| bound.allows(bytes(*stored), of)),
             }
             if allowed[cell].is_empty() {
                 let reason = format!("none of the types is left for {}", frame.cells()[cell].id);
@@ -205,27 +208,29 @@ fn group(frame: &Frame<'_>, cells: Vec<usize>, allowed: &[Vec<Stored>]) -> Resul
     let mut options: Vec<Way> = Vec::new();
     for nominal in common {
         let stored: Vec<Stored> = cells.iter().map(|cell| frame.on(*cell, *nominal)).collect();
-        if options.iter().any(|way| way.stored == stored) {
+        // Rows that no type fits stay as they are, where the client can leave them.
+        let has = stored.iter().all(|one| !matches!(one, Stored::Original { .. }) || frame.client.has(*one));
+        if !has || options.iter().any(|way| way.stored == stored) {
             continue;
         }
-        let bytes = cells.iter().map(|cell| frame.bytes(*cell, *nominal)).sum();
-        options.push(Way { nominal: *nominal, bytes, padded: padded(frame, &cells, *nominal), stored });
+        let bytes = cells.iter().zip(&stored).map(|(cell, stored)| frame.bytes(*cell, *stored)).sum();
+        options.push(Way { nominal: *nominal, bytes, padded: padded(frame, &cells, &stored), stored });
     }
     if options.is_empty() {
         let names: Vec<String> = cells.iter().take(4).map(|cell| frame.cells()[*cell].id.to_string()).collect();
         return Err(PlanError::Keep {
             text: "what is to be kept".to_owned(),
-            reason: format!("{} are stored alike, and no type is allowed for all of them", names.join(", ")),
+            reason: format!("{} are stored alike, and no type is allowed for all of them and fits their rows", names.join(", ")),
         });
     }
     Ok(Group { cells, options })
 }
 
 /// Bytes of a group's tensors with their padding.
-fn padded(frame: &Frame<'_>, cells: &[usize], nominal: Stored) -> u64 {
-    let mut tensors: std::collections::BTreeMap<Option<&str>, u64> = std::collections::BTreeMap::new();
-    for cell in cells {
-        *tensors.entry(frame.names[*cell].gguf.as_deref()).or_default() += frame.bytes(*cell, nominal);
+fn padded(frame: &Frame<'_>, cells: &[usize], stored: &[Stored]) -> u64 {
+    let mut tensors: BTreeMap<Option<&str>, u64> = BTreeMap::new();
+    for (cell, stored) in cells.iter().zip(stored) {
+        *tensors.entry(frame.names[*cell].gguf.as_deref()).or_default() += frame.bytes(*cell, *stored);
     }
     tensors.into_values().map(|bytes| frame.padded(bytes)).sum()
 }

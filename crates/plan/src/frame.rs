@@ -1,6 +1,6 @@
 //! What every plan of a map has in common, whatever it decides.
 
-use tomo_map::{Cell, GgufHeader, Map, Names};
+use tomo_map::{Cell, CellId, GgufHeader, Map, Names};
 
 use crate::about::about;
 use crate::size::{Part, bytes_of_dtype, file_bytes};
@@ -55,6 +55,11 @@ impl<'a> Frame<'a> {
         &self.map.grid.cells
     }
 
+    /// Cells with their names.
+    pub(crate) fn named(&self) -> impl Iterator<Item = (CellId, &Names)> {
+        self.cells().iter().zip(&self.names).map(|(cell, names)| (cell.id, names))
+    }
+
     pub(crate) fn weights(&self) -> u64 {
         self.cells().iter().map(Cell::numel).fold(0, u64::saturating_add)
     }
@@ -65,9 +70,23 @@ impl<'a> Frame<'a> {
         (self.client.bytes)(stored, cell.out_features, cell.in_features)
     }
 
-    /// What a cell is stored as when `nominal` is asked for.
+    /// What a cell is stored as when `nominal` is asked for: what the client falls back to where its rows do not fit, or else as it
+    /// is in the checkpoint.
     pub(crate) fn on(&self, cell: usize, nominal: Stored) -> Stored {
-        nominal.on(self.cells()[cell].in_features)
+        let columns = self.cells()[cell].in_features;
+        match nominal {
+            Stored::Original { .. } => self.original(cell),
+            nominal if (self.client.fits)(nominal, columns) => nominal.on(columns),
+            _ => self.original(cell),
+        }
+    }
+
+    /// As the checkpoint has it, in whole bits.
+    fn original(&self, cell: usize) -> Stored {
+        let cell = &self.cells()[cell];
+        let bytes = bytes_of_dtype(&cell.dtype, cell.out_features, cell.in_features);
+        let bits = bytes.map_or(16, |bytes| bytes.saturating_mul(8) / cell.numel().max(1));
+        Stored::Original { bits: u32::try_from(bits).unwrap_or(16) }
     }
 
     /// Bytes of the cells in the checkpoint.
@@ -173,7 +192,7 @@ fn others(map: &Map, client: &'static Client, options: &Options) -> Result<Vec<O
             // `>=` and `<=` leave alone what is within them already.
             let exactly = keep.bound == crate::keep::Bound::Exactly;
             if exactly || !keep.bound.allows(other.bytes, bytes) {
-                client.check_type(keep.stored)?;
+                check_type(client, keep.stored)?;
                 other.stored = wished.to_string();
                 other.bytes = bytes;
             }
@@ -182,17 +201,14 @@ fn others(map: &Map, client: &'static Client, options: &Options) -> Result<Vec<O
     Ok(others)
 }
 
-impl Client {
-    /// Whether it has a type.
-    ///
-    /// # Errors
-    /// [`PlanError::ClientType`], which names those it has.
-    pub(crate) fn check_type(&self, stored: Stored) -> Result<(), PlanError> {
-        let text = stored.to_string();
-        if self.types.iter().any(|known| known.parse::<Stored>().is_ok_and(|known| known == stored)) {
-            return Ok(());
-        }
-        let known = if self.types.is_empty() { "none: it stores nothing".to_owned() } else { self.types.join(", ") };
-        Err(PlanError::ClientType { client: self.id.to_owned(), stored: text, known })
+/// Whether the client has a type.
+///
+/// # Errors
+/// [`PlanError::ClientType`], which names those it has.
+pub(crate) fn check_type(client: &Client, stored: Stored) -> Result<(), PlanError> {
+    if client.has(stored) {
+        return Ok(());
     }
+    let known = if client.types.is_empty() { "none: it stores nothing".to_owned() } else { client.types.join(", ") };
+    Err(PlanError::ClientType { client: client.id.to_owned(), stored: stored.to_string(), known })
 }

@@ -1,39 +1,64 @@
 use std::collections::BTreeMap;
 
-use tomo_map::{Cell, Component, Names};
+use tomo_map::{CellId, Component, Names};
 
-use crate::Dialect;
+use crate::{Dialect, Plan, find_client};
 
-/// Cells that are decided together, each group ascending, groups by their first cell.
-///
-/// Cells that share a tensor of the dialect always are. With `fuse`, q, k and v of a layer are too, and its gate and up; of a
-/// mixture all experts' matrices, since what joins them wants one scheme for all.
-pub(crate) fn groups(cells: &[Cell], names: &[Names], dialect: Dialect, fuse: bool) -> Vec<Vec<usize>> {
-    let mut ties = Ties::new(cells.len());
-    for (at, cell) in cells.iter().enumerate() {
-        let name = names.get(at).and_then(|names| match dialect {
-            Dialect::Gguf => names.gguf.as_deref(),
-            Dialect::HuggingFace => names.hugging_face.as_deref(),
-        });
-        ties.tie(at, name.map(|name| Key::Tensor(name.to_owned())));
-        ties.tie(at, fuse.then(|| fused_with(cell)).flatten());
+/// What ties cells.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tie {
+    /// Sharing a tensor.
+    Tensors,
+    /// Being stored: also experts of one projection of a layer, which runtimes stack; and where `fused` q, k and v of a layer, its up
+    /// and gate, and all matrices of its experts, since what joins them wants one scheme for all.
+    Stored {
+        /// Whether projections are joined.
+        fused: bool,
+    },
+}
+
+/// Cells that are decided together, each group ascending, groups by their first cell. Cells that share a tensor of the dialect
+/// always are.
+pub(crate) fn groups<'a>(
+    cells: impl Iterator<Item = (CellId, &'a Names)>,
+    dialect: Dialect,
+    tie: Tie,
+) -> Vec<Vec<usize>> {
+    let mut ties = Ties { parent: Vec::new(), seen: BTreeMap::new() };
+    for (id, names) in cells {
+        let name = match dialect {
+            Dialect::Gguf => names.gguf.as_ref(),
+            Dialect::HuggingFace => names.hugging_face.as_ref(),
+        };
+        let stacked = id.expert.map(|_| Key::Experts(id.layer, id.component)).filter(|_| tie != Tie::Tensors);
+        let fused = (tie == Tie::Stored { fused: true }).then(|| fused_with(id)).flatten();
+        ties.push([name.cloned().map(Key::Tensor), stacked, fused]);
     }
     ties.groups()
+}
+
+impl Plan {
+    /// Indices of the cells that are stored alike in this plan: each group ascending, groups by their first cell. Cells that share a
+    /// tensor, experts of one projection, and where the plan is fused what its client joins.
+    pub fn ties(&self) -> Vec<Vec<usize>> {
+        let dialect = find_client(&self.client).map_or(Dialect::Gguf, |client| client.dialect);
+        groups(self.cells.iter().map(|cell| (cell.id, &cell.names)), dialect, Tie::Stored { fused: self.fused })
+    }
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
     Tensor(String),
+    Experts(u32, Component),
     Attention(u32),
     Mlp(u32),
 }
 
-fn fused_with(cell: &Cell) -> Option<Key> {
-    let layer = cell.id.layer;
-    match cell.id.component {
-        Component::AttnQ | Component::AttnK | Component::AttnV => Some(Key::Attention(layer)),
-        Component::MlpUp | Component::MlpGate => Some(Key::Mlp(layer)),
-        Component::MlpDown if cell.id.expert.is_some() => Some(Key::Mlp(layer)),
+fn fused_with(id: CellId) -> Option<Key> {
+    match id.component {
+        Component::AttnQ | Component::AttnK | Component::AttnV => Some(Key::Attention(id.layer)),
+        Component::MlpUp | Component::MlpGate => Some(Key::Mlp(id.layer)),
+        Component::MlpDown if id.expert.is_some() => Some(Key::Mlp(id.layer)),
         Component::AttnO | Component::MlpDown => None,
     }
 }
@@ -45,10 +70,6 @@ struct Ties {
 }
 
 impl Ties {
-    fn new(cells: usize) -> Self {
-        Self { parent: (0..cells).collect(), seen: BTreeMap::new() }
-    }
-
     fn first(&self, mut at: usize) -> usize {
         while self.parent[at] != at {
             at = self.parent[at];
@@ -56,11 +77,15 @@ impl Ties {
         at
     }
 
-    fn tie(&mut self, at: usize, key: Option<Key>) {
-        let Some(key) = key else { return };
-        let with = *self.seen.entry(key).or_insert(at);
-        let (a, b) = (self.first(at), self.first(with));
-        self.parent[a.max(b)] = a.min(b);
+    /// The next cell, tied to all that had one of its keys.
+    fn push(&mut self, keys: [Option<Key>; 3]) {
+        let at = self.parent.len();
+        self.parent.push(at);
+        for key in keys.into_iter().flatten() {
+            let with = *self.seen.entry(key).or_insert(at);
+            let (a, b) = (self.first(at), self.first(with));
+            self.parent[a.max(b)] = a.min(b);
+        }
     }
 
     fn groups(&self) -> Vec<Vec<usize>> {

@@ -21,6 +21,11 @@ fn bytes(stored: Stored, rows: u64, columns: u64) -> u64 {
     stored.bytes(rows, columns)
 }
 
+/// Groups have to divide rows.
+fn fits(stored: Stored, columns: u64) -> bool {
+    !matches!(stored, Stored::Integer { group, .. } if !columns.is_multiple_of(group))
+}
+
 const ALL: &[Kind] = &[Kind::Bits, Kind::Rank, Kind::Train, Kind::Sparsity];
 
 /// Stores what GGUF does, and knows its names.
@@ -33,6 +38,7 @@ pub static GGUF: Client = Client {
     usual: &["q4_0", "q4_1", "q5_0", "q5_1", "q8_0"],
     dialect: Dialect::Gguf,
     fuse: Fuse::Free,
+    fits,
     bytes,
     write: no_recipes,
     check: no_check,

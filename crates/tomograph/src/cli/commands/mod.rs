@@ -14,8 +14,10 @@ mod map;
 mod measure;
 mod model_args;
 mod perplexity;
+mod quantize;
 mod run_args;
 mod show;
+mod verify;
 
 use clap::Subcommand;
 
@@ -27,7 +29,9 @@ pub(super) enum Command {
     Map(map::Args),
     Perplexity(perplexity::Args),
     Measure(measure::Args),
+    Verify(verify::Args),
     Imatrix(imatrix::Args),
+    Quantize(quantize::Args),
     Show(show::Args),
     Diff(diff::Args),
     Agree(agree::Args),
@@ -45,7 +49,9 @@ impl Command {
             Self::Map(args) => args.run(context),
             Self::Perplexity(args) => args.run(context),
             Self::Measure(args) => args.run(context),
+            Self::Verify(args) => args.run(context),
             Self::Imatrix(args) => args.run(context),
+            Self::Quantize(args) => args.run(context),
             Self::Show(args) => args.run(context),
             Self::Diff(args) => args.run(context),
             Self::Agree(args) => args.run(context),
