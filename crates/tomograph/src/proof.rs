@@ -62,7 +62,9 @@ impl<'a> Trial<'a> {
             let made = context(run).variant_sharing(&edits, &shared)?;
             variants.push(made.variant);
             // The same is true of the same cells in most arms.
-            notes.extend(made.notes.into_iter().filter(|new| notes.iter().all(|old| old.text != new.text)).collect::<Vec<_>>());
+            notes.extend(
+                made.notes.into_iter().filter(|new| notes.iter().all(|old| old.text != new.text)).collect::<Vec<_>>(),
+            );
         }
         let plan = run.engine.plan_compare(&run.lengths(), &variants)?;
         Ok(Self { run, candidates, variants, seed, plan, notes })
@@ -78,7 +80,8 @@ impl<'a> Trial<'a> {
     /// # Errors
     /// Weights that cannot be read, an arm whose losses are not finite.
     pub fn run(&self, progress: &dyn PassProgress) -> anyhow::Result<Option<Proof>> {
-        let Some(Kept { original, damage }) = compare(self.run, &self.variants, &self.plan, &self.plan.rounds, progress)?
+        let Some(Kept { original, damage }) =
+            compare(self.run, &self.variants, &self.plan, &self.plan.rounds, progress)?
         else {
             return Ok(None);
         };
@@ -109,7 +112,8 @@ pub(crate) fn edits(model: &Model, plan: &Plan) -> anyhow::Result<Vec<(usize, Ed
     let mut edits = Vec::new();
     for (decision, stored) in plan.stored() {
         let at = model.grid().cells.binary_search_by_key(&decision.id, |cell| cell.id).ok();
-        let at = at.with_context(|| format!("the model has no cell {}\n  hint: the plan is of another model", decision.id))?;
+        let at =
+            at.with_context(|| format!("the model has no cell {}\n  hint: the plan is of another model", decision.id))?;
         let source = &model.cells()[at];
         ensure!(
             (source.out_features, source.in_features) == (decision.out_features, decision.in_features),
@@ -199,7 +203,9 @@ pub fn check_text(about: &About, held_out: &Windows) -> anyhow::Result<Option<St
             let passages: Passages = passages.parse().context("the plan's text_passages cannot be read")?;
             check_overlap(held_out, &passages, what).map(Some)
         }
-        (None, Some(_)) => Ok(Some(format!("whether the text has passages of {what} is not known: it keeps only a digest of it"))),
+        (None, Some(_)) => {
+            Ok(Some(format!("whether the text has passages of {what} is not known: it keeps only a digest of it")))
+        }
         (None, None) => Ok(Some("the plan was made without a text".to_owned())),
     }
 }

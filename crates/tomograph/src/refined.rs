@@ -98,8 +98,7 @@ impl<'a> Refining<'a> {
     /// # Errors
     /// Weights that cannot be read.
     pub fn run(&self, command: &str, progress: &dyn PassProgress) -> anyhow::Result<Option<(Plan, Refined)>> {
-        let mut measure =
-            |choices: &[Vec<usize>], sequences: &[usize]| self.measure(choices, sequences, progress);
+        let mut measure = |choices: &[Vec<usize>], sequences: &[usize]| self.measure(choices, sequences, progress);
         let Some(refined) = refine(&self.problem, &solve, &mut measure)? else { return Ok(None) };
         Ok(Some((self.refined_plan(&refined, command)?, refined)))
     }
@@ -234,7 +233,11 @@ fn groups(plan: &Plan, types: &[Stored]) -> Vec<Group> {
     }
     let of_plan = || {
         let mut all: Vec<Stored> = Vec::new();
-        plan.stored().for_each(|(_, stored)| if !all.contains(&stored) { all.push(stored) });
+        plan.stored().for_each(|(_, stored)| {
+            if !all.contains(&stored) {
+                all.push(stored)
+            }
+        });
         all
     };
     let types = if types.is_empty() { of_plan() } else { types.to_vec() };
@@ -281,7 +284,9 @@ fn solve(offers: &[Vec<(u64, f64)>], limit: u64) -> Option<Vec<usize>> {
         let best = |group: &Vec<(u64, f64)>| {
             let total = |at: &usize| group[*at].1 + price * group[*at].0 as f64;
             // Of equals the smaller one.
-            (0..group.len()).min_by(|a, b| total(a).total_cmp(&total(b)).then(group[*a].0.cmp(&group[*b].0))).unwrap_or(0)
+            (0..group.len())
+                .min_by(|a, b| total(a).total_cmp(&total(b)).then(group[*a].0.cmp(&group[*b].0)))
+                .unwrap_or(0)
         };
         offers.iter().map(best).collect()
     };

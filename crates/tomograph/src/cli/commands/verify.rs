@@ -215,7 +215,9 @@ impl Args {
         let path = locate(name, context)?;
         let hint = || match self.model {
             Some(_) => format!("cannot use the model {name:?}"),
-            None => format!("cannot use {name:?}, the model that the plan was made for\n  hint: name it behind the plan"),
+            None => {
+                format!("cannot use {name:?}, the model that the plan was made for\n  hint: name it behind the plan")
+            }
         };
         let model = Arc::new(scan::open(&path, &self.cells).with_context(hint)?);
         match proof::check_model(plan, &model) {
@@ -334,7 +336,8 @@ fn folder_of(plan: &Path) -> PathBuf {
 }
 
 /// What is the same in all arms, whatever the plans say.
-const NOT_CELLS: &str = "embedding, head and whatever else is no cell are as the model has them, in all arms; bytes are those of the cells";
+const NOT_CELLS: &str =
+    "embedding, head and whatever else is no cell are as the model has them, in all arms; bytes are those of the cells";
 
 /// A plan called as a role plays that role.
 fn role_of(name: &str) -> Role {
