@@ -175,9 +175,11 @@ fn types_without_a_decoder_can_be_copied_only() {
     let plan = write_plan(&plan, folder.path());
     let out = folder.path().join("out.gguf");
     run(["quantize", text(&model), text(&plan), "-o", text(&out), "--force"]).ended(Exit::Success);
-    let mut bytes = Vec::new();
-    open(&out).unwrap().read("blk.0.attn_q.weight", 0..256, &mut bytes).unwrap();
+    let (mut bytes, written) = (Vec::new(), open(&out).unwrap());
+    written.read("blk.0.attn_q.weight", 0..256, &mut bytes).unwrap();
     assert_eq!(bytes, (0..66).collect::<Vec<u8>>());
+    // ggml does not count a slowest dimension of 1.
+    assert_eq!(written.tensors()[0].shape, [256]);
 }
 
 #[test]
