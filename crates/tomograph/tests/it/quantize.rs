@@ -121,7 +121,9 @@ fn write_parts(source: &dyn Source, folder: &Path, alignment: Option<u32>) -> Pa
     for (no, names) in names.chunks(names.len().div_ceil(2)).enumerate() {
         let mut layout = GgufLayout::new();
         if no == 0 {
-            metadata.entries.iter().for_each(|entry| drop(layout.entry(entry.clone())));
+            for entry in &metadata.entries {
+                layout.entry(entry.clone());
+            }
         }
         if let Some(alignment) = alignment {
             layout.entry(GgufEntry::new("general.alignment", alignment));
@@ -131,7 +133,9 @@ fn write_parts(source: &dyn Source, folder: &Path, alignment: Option<u32>) -> Pa
             ("split.count", 2u16.into()),
             ("split.tensors.count", (source.tensors().len() as i32).into()),
         ];
-        split.into_iter().for_each(|(key, value)| drop(layout.entry(GgufEntry::new(key, value))));
+        for (key, value) in split {
+            layout.entry(GgufEntry::new(key, value));
+        }
         for name in names {
             let info = source.tensor(name).unwrap();
             layout.tensor(*name, info.dtype, &info.shape).unwrap();
