@@ -47,6 +47,9 @@ pub struct Provenance {
     /// Digest of the token ids that were run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text_digest: Option<String>,
+    /// A sample of the passages of that text, as crate `text` writes it, by which another text can be told to have some of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_passages: Option<String>,
     /// Tokens of that text that were run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<u64>,

@@ -98,6 +98,9 @@ pub struct About {
     /// Digest of the tokens of that text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text_digest: Option<String>,
+    /// A sample of the passages of that text, as the map has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_passages: Option<String>,
     /// Seed, of plans that have a random part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,

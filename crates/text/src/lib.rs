@@ -7,12 +7,14 @@
 mod bundled;
 mod choose;
 mod error;
+mod passages;
 mod text;
 mod tokenizer;
 mod windows;
 
 pub use choose::WindowOptions;
 pub use error::{TextError, TextErrorKind};
+pub use passages::{NotPassages, Overlap, Passages};
 pub use text::Text;
 pub use tokenizer::Tokenizer;
 pub use windows::Windows;

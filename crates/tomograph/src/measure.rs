@@ -4,76 +4,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, ensure};
 use tomo_map::CellId;
-use tomo_map::stats::{Bootstrap, quantile};
+use tomo_map::stats::Bootstrap;
 use tomo_model::Model;
 use tomo_model::change::{Changes, Defaults, Edit, EditContext, MadeVariant, Means, Note};
-use tomo_model::engine::{ComparePlan, DamageSink, MemoryPlan, PassProgress, TokenDamage, Until};
+use tomo_model::engine::{ComparePlan, DamageSink, MemoryPlan, PassProgress, Round, TokenDamage, Until, Variant};
+use tomo_verify::Token;
 
 use crate::run::Run;
 
 /// Samples of the sequences that intervals are taken from.
 const RESAMPLES: usize = 2000;
 
-/// A number with its 95 % interval, where there is one: it takes two sequences.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Estimate {
-    /// Over all predicted tokens.
-    pub value: f64,
-    /// By the bootstrap over sequences, the same samples for every number.
-    pub interval: Option<(f64, f64)>,
-}
-
-/// How far a changed model is from the unchanged one.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Measured {
-    /// Mean negative log likelihood of the unchanged model, nats per predicted token.
-    pub nll_original: Estimate,
-    /// Of the changed one.
-    pub nll: Estimate,
-    /// Changed minus unchanged, paired token by token.
-    pub difference: Estimate,
-    /// Mean of KL(unchanged || changed), nats per predicted token.
-    pub kl: Estimate,
-    /// Its 99th percentile over tokens.
-    pub kl_p99: f64,
-    /// Share of tokens for which both have the same most likely token.
-    pub top1: Estimate,
-    /// Predicted tokens: all but the first of each sequence.
-    pub tokens: usize,
-    /// Sequences.
-    pub sequences: usize,
-}
-
-impl Measured {
-    /// From what every token says, sequence by sequence; `None` where there is none. `original` are the unchanged model's losses.
-    pub fn of(original: &[Vec<f64>], damage: &[Vec<TokenDamage>], seed: u64) -> Option<Self> {
-        let tokens: Vec<f64> = damage.iter().map(|s| s.len() as f64).collect();
-        let total: f64 = tokens.iter().sum();
-        if total == 0.0 {
-            return None;
-        }
-        let bootstrap = Bootstrap::new(damage.len(), RESAMPLES, seed);
-        let estimate = |sums: Vec<f64>| Estimate {
-            value: sums.iter().sum::<f64>() / total,
-            interval: bootstrap.ratio(&sums, &tokens),
-        };
-        let sums = |of: fn(&TokenDamage) -> f64| damage.iter().map(|s| s.iter().map(of).sum()).collect();
-        let differences = damage
-            .iter()
-            .zip(original)
-            .map(|(changed, unchanged)| changed.iter().zip(unchanged).map(|(token, nll)| token.nll - nll).sum());
-        Some(Self {
-            nll_original: estimate(original.iter().map(|s| s.iter().sum()).collect()),
-            nll: estimate(sums(|token| token.nll)),
-            difference: estimate(differences.collect()),
-            kl: estimate(sums(|token| token.kl)),
-            kl_p99: quantile(&mut damage.iter().flatten().map(|token| token.kl).collect::<Vec<_>>(), 0.99)?,
-            top1: estimate(sums(|token| f64::from(u8::from(token.agrees)))),
-            tokens: damage.iter().map(Vec::len).sum(),
-            sequences: damage.len(),
-        })
-    }
-}
+pub use tomo_verify::{Damage as Measured, Estimate};
 
 /// A measurement with everything decided: the memory is known, nothing has run.
 pub struct Measurement<'a> {
@@ -146,15 +88,10 @@ impl<'a> Measurement<'a> {
         };
         let made = context.variant(&self.edits)?;
         self.notes = made.notes;
-        let sink = EveryToken::new(1, sequences.len());
-        let variants = [made.variant];
-        progress.start(self.plan.rounds.iter().map(|round| self.plan.steps(round)).sum());
-        for round in &self.plan.rounds {
-            if !run.engine.compare(sequences, &variants, round, &self.plan, &sink, None, &Started(progress))? {
-                return Ok(None);
-            }
-        }
-        let Kept { original, damage } = sink.finish();
+        let Some(Kept { original, damage }) = compare(run, &[made.variant], &self.plan, &self.plan.rounds, progress)?
+        else {
+            return Ok(None);
+        };
         let damage = damage.first().map_or(&[][..], Vec::as_slice);
         let lost = damage.iter().flatten().filter(|token| !(token.kl.is_finite() && token.nll.is_finite())).count();
         ensure!(
@@ -162,8 +99,31 @@ impl<'a> Measurement<'a> {
             "the changed model leaves the range of f32\n  found: {lost} tokens without a finite loss\n  hint: a smaller change, or \
              fewer cells"
         );
-        Measured::of(&original, damage, self.defaults.seed).context("no token was predicted").map(Some)
+        let bootstrap = Bootstrap::new(damage.len(), RESAMPLES, self.defaults.seed);
+        Measured::of(&original, damage, &bootstrap).context("no token was predicted").map(Some)
     }
+}
+
+/// Runs `variants` beside the model of `run`, in these rounds; `None` when it was cancelled. What did not run is left empty.
+///
+/// # Errors
+/// Weights that cannot be read, or a change that cannot be made.
+pub fn compare(
+    run: &Run,
+    variants: &[Variant],
+    plan: &ComparePlan,
+    rounds: &[Round],
+    progress: &dyn PassProgress,
+) -> anyhow::Result<Option<Kept>> {
+    let sequences = &run.windows.sequences;
+    let sink = EveryToken::new(variants.len(), sequences.len());
+    progress.start(rounds.iter().map(|round| plan.steps(round)).sum());
+    for round in rounds {
+        if !run.engine.compare(sequences, variants, round, plan, &sink, None, &Started(progress))? {
+            return Ok(None);
+        }
+    }
+    Ok(Some(sink.finish()))
 }
 
 /// The progress of several rounds as that of one pass.
@@ -190,7 +150,7 @@ pub struct Kept {
     /// Losses of the unchanged model, by sequence.
     pub original: Vec<Vec<f64>>,
     /// By variant and sequence.
-    pub damage: Vec<Vec<Vec<TokenDamage>>>,
+    pub damage: Vec<Vec<Vec<Token>>>,
 }
 
 impl EveryToken {
@@ -216,6 +176,7 @@ impl DamageSink for EveryToken {
     }
 
     fn see(&self, variant: usize, sequence: usize, tokens: &[TokenDamage]) {
-        self.kept().damage[variant][sequence] = tokens.to_vec();
+        let token = |of: &TokenDamage| Token { kl: of.kl, nll: of.nll, agrees: of.agrees };
+        self.kept().damage[variant][sequence] = tokens.iter().map(token).collect();
     }
 }

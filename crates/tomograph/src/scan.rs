@@ -365,6 +365,7 @@ fn of_text(run: &Run, before: Provenance) -> Provenance {
             None => text,
         }),
         text_digest: Some(run.windows.digest()),
+        text_passages: Some(run.windows.passages().to_string()),
         tokens: Some(run.windows.tokens()),
         sequences: Some(run.windows.sequences.len() as u64),
         ..before

@@ -1,3 +1,5 @@
+//! Is a map true, and does a plan help?
+//!
 //! Is a map true? Holds its metrics against a ground truth: what changing each cell was measured to cost.
 //!
 //! [`agree`] takes maps of one grid, of which one holds the ground truth, and says of every other column how far it orders the cells as
@@ -22,17 +24,24 @@
 //! # Ok::<(), tomo_verify::VerifyError>(())
 //! ```
 //!
-//! It knows maps only, not how they are printed.
+//! And does a plan help? [`proof`] compares ways of storing a model by what they do to every token, [`refine`] finds better ones by
+//! measuring.
+//!
+//! It knows maps and numbers only, not how they are printed.
 
 mod agreement;
 mod controls;
+mod damage;
 mod error;
 mod ground;
 mod measured;
 mod position;
+pub mod proof;
+pub mod refine;
 mod row;
 
 pub use agreement::{Agreement, LeftOut, Options, ReliabilityOfTruth, Source, Truth, agree};
+pub use damage::{Damage, Estimate, Token};
 pub use error::VerifyError;
 pub use measured::{MEASURED_SCHEMA, Measured};
 pub use row::{Form, Kind, Row, Side};

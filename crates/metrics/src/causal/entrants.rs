@@ -99,7 +99,10 @@ impl Entrants {
             for arm in &self.arms {
                 let is_open = arm.edit == Edit::Mean && context.means.is_none();
                 let change = context.make(cell, if is_open { &Edit::Zero } else { &arm.edit })?.change;
-                variants.push(Variant { changes: change.map(|change| (cell, change)).into_iter().collect() });
+                variants.push(Variant {
+                    changes: change.map(|change| (cell, change)).into_iter().collect(),
+                    ..Variant::default()
+                });
             }
         }
         Ok(variants)
@@ -155,6 +158,6 @@ fn first_alike(edit: CausalEdit, engine: &Engine, cells: usize) -> Result<Vec<us
     if edit != CausalEdit::Zero {
         return Ok((0..cells).collect());
     }
-    let silent = |cell| Variant { changes: vec![(cell, Change::Output(OutputChange::Zero))] };
+    let silent = |cell| Variant { changes: vec![(cell, Change::Output(OutputChange::Zero))], ..Variant::default() };
     engine.same_function(&(0..cells).map(silent).collect::<Vec<_>>())
 }

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use tomo_map::{CellId, Grid};
+use tomo_map::{CellId, Grid, Selection};
 
 use super::edits::{Defaults, Edit, EditContext};
 use super::error::ChangeError;
-use super::selection::Selection;
+use super::shared::Shared;
 use crate::engine::Variant;
 
 /// `SELECTION=EDIT`.
@@ -138,12 +138,31 @@ impl EditContext<'_> {
     /// # Panics
     /// When the model has not so many cells.
     pub fn variant(&self, edits: &[(usize, Edit)]) -> Result<MadeVariant, ChangeError> {
-        let mut made = MadeVariant { variant: Variant { changes: Vec::new() }, notes: Vec::new() };
+        self.make_variant(edits, None)
+    }
+
+    /// As [`EditContext::variant`], with changes that other variants made with the same `shared` have too.
+    ///
+    /// # Errors
+    /// As [`EditContext::make`].
+    ///
+    /// # Panics
+    /// When the model has not so many cells.
+    pub fn variant_sharing(&self, edits: &[(usize, Edit)], shared: &Shared) -> Result<MadeVariant, ChangeError> {
+        self.make_variant(edits, Some(shared))
+    }
+
+    fn make_variant(&self, edits: &[(usize, Edit)], shared: Option<&Shared>) -> Result<MadeVariant, ChangeError> {
+        let mut made = MadeVariant { variant: Variant::default(), notes: Vec::new() };
         for (cell, edit) in edits {
             let one = self.make(*cell, edit)?;
-            made.variant.changes.extend(one.change.map(|change| (*cell, change)));
-            let Some(text) = one.note else { continue };
             let id = self.model.cells()[*cell].id;
+            let share = |change| match shared {
+                Some(shared) => shared.change(id.layer, *cell, &edit.to_string(), change),
+                None => change,
+            };
+            made.variant.changes.extend(one.change.map(|change| (*cell, share(change))));
+            let Some(text) = one.note else { continue };
             match made.notes.iter_mut().find(|note| note.text == text) {
                 Some(note) => note.cells.push(id),
                 None => made.notes.push(Note { text, cells: vec![id] }),

@@ -37,7 +37,7 @@ mod tap;
 mod taps;
 mod weights;
 
-pub use compare::{Change, ComparePlan, DamageSink, OutputChange, Rewrite, Round, TokenDamage, Variant};
+pub use compare::{Branch, Change, ComparePlan, DamageSink, OutputChange, Rewrite, Round, TokenDamage, Variant};
 pub use error::EngineError;
 pub use gradient::{
     Blend, CellGradients, GradientObserver, Input, Loss, Objective, ParameterGradient, ReverseOutcome, Span,

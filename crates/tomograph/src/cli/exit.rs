@@ -7,6 +7,10 @@ pub enum Exit {
     Failure,
     /// 2: the command line itself is wrong.
     Usage,
+    /// 3: a comparison that was made shows no difference.
+    NoDifference,
+    /// 4: a comparison that was made shows that the plan hurts.
+    Hurts,
     /// 130: interrupted by Ctrl-C; what was measured until then is written and marked.
     Interrupted,
 }
@@ -18,6 +22,8 @@ impl Exit {
             Self::Success => 0,
             Self::Failure => 1,
             Self::Usage => 2,
+            Self::NoDifference => 3,
+            Self::Hurts => 4,
             Self::Interrupted => 130,
         }
     }

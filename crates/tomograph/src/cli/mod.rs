@@ -8,6 +8,7 @@ mod interrupt;
 mod numbers;
 mod output;
 mod progress;
+mod proof_table;
 mod streams;
 mod table;
 mod topics;
@@ -31,7 +32,8 @@ use commands::Command;
     version,
     max_term_width = 100,
     arg_required_else_help = true,
-    after_help = "Exit codes: 0 done, 1 failed (stderr says why), 2 wrong command line, 130 interrupted.\n\
+    after_help = "Exit codes: 0 done, 1 failed (stderr says why), 2 wrong command line, 130 interrupted;\n\
+                  verify: 0 the plan helps, 3 no difference, 4 it hurts.\n\
                   Start with: tomograph demo"
 )]
 struct Cli {

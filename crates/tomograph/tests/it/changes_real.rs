@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use tomo_map::Component;
+use tomograph::map::stats::Bootstrap;
 use tomograph::measure::{EveryToken, Kept, Measured};
 use tomograph::model::change::{Defaults, Edit, EditContext, Means};
 use tomograph::model::engine::{Engine, EngineOptions, Until, Unwatched};
@@ -98,10 +99,11 @@ fn smollm2_changes_are_those_of_transformers() {
         assert!(engine.compare(&sequences, &variants, round, &plan, &sink, None, &Unwatched).unwrap());
     }
     let Kept { original, damage } = sink.finish();
+    let bootstrap = Bootstrap::new(sequences.len(), 100, 0);
 
     let (mut worst, mut wrong) = (BTreeMap::<&str, f64>::new(), Vec::new());
     for (at, (_, edit)) in edits.iter().enumerate() {
-        let found = Measured::of(&original, &damage[at], 0).unwrap();
+        let found = Measured::of(&original, &damage[at], &bootstrap).unwrap();
         assert!((found.nll_original.value - golden_file.nll_original).abs() <= WITHIN);
         let cell = &golden_file.cells[at % cells.len()];
         let change = format!("L{}.{}={edit}", cell.layer, cell.component);

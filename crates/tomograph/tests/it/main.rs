@@ -27,3 +27,4 @@ mod quantize;
 mod quantize_refused;
 mod real_model;
 mod running;
+mod verify;

@@ -6,4 +6,6 @@ mod agreement;
 mod controls;
 mod made_up;
 mod measured;
+mod proof;
+mod refine;
 mod refusals;

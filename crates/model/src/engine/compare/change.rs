@@ -37,6 +37,15 @@ pub trait Rewrite: Send + Sync {
     /// # Errors
     /// [`EngineError::Rewrite`], or whatever else stands in the way; it ends the pass.
     fn rewrite(&self, weights: &CellWeights<'_>, out: &mut [f32]) -> Result<(), EngineError>;
+
+    /// W', where it is kept by whoever makes it for several variants; nothing by default, and then [`Rewrite::rewrite`] is asked.
+    ///
+    /// # Errors
+    /// As [`Rewrite::rewrite`].
+    fn kept(&self, weights: &CellWeights<'_>) -> Result<Option<Arc<Vec<f32>>>, EngineError> {
+        let _ = weights;
+        Ok(None)
+    }
 }
 
 impl fmt::Debug for dyn Rewrite {
@@ -50,6 +59,30 @@ impl fmt::Debug for dyn Rewrite {
 pub struct Variant {
     /// Which cells, by their index in the grid, and how; one change per cell at most. Without changes it is the original.
     pub changes: Vec<(usize, Change)>,
+    /// Another variant that is the same below some layer: where both run in one round, what lies below is run once.
+    pub branch: Option<Branch>,
+}
+
+/// Where a variant leaves another one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Branch {
+    /// Number of the other, which is no branch itself. All its changes below `layer` are this variant's too.
+    pub of: usize,
+    /// The first layer that may differ.
+    pub layer: u32,
+}
+
+impl Change {
+    /// Whether both are known to do the same.
+    fn is(&self, other: &Self) -> bool {
+        use OutputChange::{Constant, Resample, Zero};
+        match (self, other) {
+            (Self::Weights(a), Self::Weights(b)) => Arc::ptr_eq(a, b),
+            (Self::Output(Constant(a)), Self::Output(Constant(b))) => Arc::ptr_eq(a, b),
+            (Self::Output(a), Self::Output(b)) => matches!((a, b), (Zero, Zero) | (Resample, Resample)),
+            _ => false,
+        }
+    }
 }
 
 /// What a change does to the prediction of one token.
@@ -88,6 +121,40 @@ impl Variant {
     /// The first layer that differs; `None` for the original.
     pub(super) fn first_layer(&self, model: &Model) -> Option<usize> {
         self.changes.iter().filter_map(|(cell, _)| Some(model.cells().get(*cell)?.id.layer as usize)).min()
+    }
+
+    /// The layer at which it begins to run by itself: where it leaves the variant that it is a branch of, if that runs too.
+    pub(super) fn starts_at(&self, model: &Model, others: &[usize]) -> Option<usize> {
+        match self.branch.filter(|branch| others.contains(&branch.of)) {
+            Some(branch) => Some(branch.layer as usize),
+            None => self.first_layer(model),
+        }
+    }
+
+    /// Refuses a branch that is none, as that of variant number `variant`.
+    pub(super) fn check_branch(&self, variant: usize, all: &[Self], model: &Model) -> Result<(), EngineError> {
+        let Some(Branch { of, layer }) = self.branch else { return Ok(()) };
+        let refuse = |reason: &str| {
+            let reason = reason.to_owned();
+            Err(EngineError::Variant { variant, cell: format!("branch of variant {of} at layer {layer}"), reason })
+        };
+        let layers = model.cells().iter().map(|cell| cell.id.layer + 1).max().unwrap_or(0);
+        match all.get(of) {
+            Some(other) if of != variant && other.branch.is_none() && layer < layers => {
+                let below = |all: &Self| -> Vec<(usize, Change)> {
+                    let mut below = all.changes.clone();
+                    below.retain(|(cell, _)| model.cells().get(*cell).is_some_and(|c| c.id.layer < layer));
+                    below.sort_by_key(|(cell, _)| *cell);
+                    below
+                };
+                let (own, others) = (below(self), below(other));
+                let same = own.len() == others.len()
+                    && own.iter().zip(&others).all(|(own, other)| own.0 == other.0 && own.1.is(&other.1));
+                if same { Ok(()) } else { refuse("the two differ below that layer") }
+            }
+            Some(_) if layer >= layers => refuse("the model has no such layer"),
+            _ => refuse("expected another variant that is no branch itself"),
+        }
     }
 
     /// Whether it takes outputs from other sequences.

@@ -12,7 +12,7 @@ mod pass;
 mod plan;
 mod saved;
 
-pub use change::{Change, DamageSink, OutputChange, Rewrite, Round, TokenDamage, Variant};
+pub use change::{Branch, Change, DamageSink, OutputChange, Rewrite, Round, TokenDamage, Variant};
 pub use plan::ComparePlan;
 
 use super::error::EngineError;
@@ -30,6 +30,7 @@ impl Engine {
     pub fn plan_compare(&self, lengths: &[usize], variants: &[Variant]) -> Result<ComparePlan, EngineError> {
         for (number, variant) in variants.iter().enumerate() {
             variant.check(number, lengths.len(), &self.model)?;
+            variant.check_branch(number, variants, &self.model)?;
         }
         let costs = Costs::new(&self.model, &self.architecture, lengths, variants);
         costs.plan(self.options.memory_bytes.unwrap_or_else(default_budget), self.options.streamed)
@@ -62,6 +63,7 @@ impl Engine {
         self.check_sequences(sequences.iter().map(Vec::as_slice))?;
         for (number, variant) in variants.iter().enumerate() {
             variant.check(number, sequences.len(), &self.model)?;
+            variant.check_branch(number, variants, &self.model)?;
         }
         which.check(sequences.len(), variants.len())?;
         let mut comparison = Comparison::new(self, sequences, variants, which, plan, (resume, progress))?;

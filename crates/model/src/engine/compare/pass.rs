@@ -1,6 +1,7 @@
 //! A comparison on its way through the blocks.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -53,6 +54,8 @@ pub(super) struct Member {
     pub(super) first: usize,
     /// Its number.
     pub(super) variant: usize,
+    /// The variant that it leaves at `first`, where it does not leave the original.
+    pub(super) branch: Option<usize>,
 }
 
 impl<'a> Comparison<'a> {
@@ -74,7 +77,11 @@ impl<'a> Comparison<'a> {
         let mut all = groups(measured.iter().map(length), GROUP_ROWS);
         let measured_groups = all.len();
         all.extend(groups(partners.iter().map(length), GROUP_ROWS));
-        let member = |&variant: &usize| Some(Member { first: variants[variant].first_layer(&engine.model)?, variant });
+        let member = |&variant: &usize| {
+            let of = &variants[variant];
+            let branch = of.branch.map(|branch| branch.of).filter(|of| which.variants.contains(of));
+            Some(Member { first: of.starts_at(&engine.model, &which.variants)?, variant, branch })
+        };
         let mut order: Vec<Member> = which.variants.iter().filter_map(member).collect();
         order.sort_by_key(|member| (member.first, member.variant));
         let embedded = carried.iter().flat_map(|s| {
@@ -127,8 +134,15 @@ impl<'a> Comparison<'a> {
         };
         let model = &engine.model;
         let is_here = |cell: usize| model.cells().get(cell).is_some_and(|c| c.id.layer as usize == layer);
-        let changes = |at: &usize| self.variants[self.order[*at].variant].changes.iter().any(|(c, _)| is_here(*c));
-        let changed: Vec<usize> = (0..self.order.len()).filter(changes).collect();
+        self.branch_off(layer);
+        let changes = |at: &usize| {
+            let member = self.order[*at];
+            let branches = member.branch.is_some() && member.first == layer;
+            branches || self.variants[member.variant].changes.iter().any(|(c, _)| is_here(*c))
+        };
+        // Below the layer at which a branch begins it is another variant.
+        let runs = |at: &usize| self.order[*at].first <= layer;
+        let changed: Vec<usize> = (0..self.order.len()).filter(runs).filter(changes).collect();
         let done = self.unchanged(layer, &block, &changed)
             && self.original(layer, &block, !changed.is_empty())
             && self.changed(layer, &block, &changed)?;
@@ -138,6 +152,23 @@ impl<'a> Comparison<'a> {
             self.leave_block(layer + 1)?;
         }
         Ok(done)
+    }
+
+    /// Gives the variants that begin as branches at this block what the others have before it.
+    fn branch_off(&mut self, layer: usize) {
+        let size = self.rows * self.engine.architecture.hidden;
+        for at in 0..self.order.len() {
+            let Member { first, branch: Some(of), .. } = self.order[at] else { continue };
+            if first != layer {
+                continue;
+            }
+            let stream = self.stream.room(self.order.len() * size);
+            match self.order[..self.joined].iter().position(|member| member.variant == of) {
+                Some(other) => stream.copy_within(other * size..(other + 1) * size, at * size),
+                // The other is still the original.
+                None => stream[at * size..(at + 1) * size].copy_from_slice(&self.residual[..size]),
+            }
+        }
     }
 
     /// Variants that have joined and have no change in this block, packed into full groups.
@@ -221,17 +252,24 @@ impl<'a> Comparison<'a> {
             let (Change::Weights(rewrite), Some(weights)) = (change, cells.iter().find(|c| c.cell == *cell)) else {
                 continue;
             };
-            let mut out = vec![0.0; weights.values.len()];
-            rewrite.rewrite(weights, &mut out)?;
-            all.push((*cell, out));
+            let made = match rewrite.kept(weights)? {
+                Some(kept) => kept,
+                None => {
+                    let mut out = vec![0.0; weights.values.len()];
+                    rewrite.rewrite(weights, &mut out)?;
+                    Arc::new(out)
+                }
+            };
+            all.push((*cell, made));
         }
         Ok(all)
     }
 
     /// One variant with changes in this block. `false`: cancelled.
     fn member(&mut self, layer: usize, block: &Block<'_>, at: usize, weights: &Rewritten) -> bool {
-        let joins = at >= self.joined;
         let (hidden, rows, member) = (block.hidden, self.rows, self.order[at]);
+        // A branch has a stream of its own by now.
+        let joins = at >= self.joined && member.branch.is_none();
         let cost = match joins {
             true => self.meter.costs.start(member.variant),
             false => self.meter.costs.layer(layer),
@@ -296,4 +334,4 @@ impl<'a> Comparison<'a> {
 }
 
 /// Weights by index of the cell.
-type Rewritten = Vec<(usize, Vec<f32>)>;
+type Rewritten = Vec<(usize, Arc<Vec<f32>>)>;

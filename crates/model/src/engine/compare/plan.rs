@@ -94,9 +94,13 @@ impl Costs {
         let tape = values.max().unwrap_or(0);
         let group = lengths.iter().copied().max().unwrap_or(0).max(GROUP_ROWS.min(lengths.iter().sum())) as u64;
         let cost = |variant: &Variant| {
-            let first = variant.first_layer(model);
+            let all: Vec<usize> = (0..variants.len()).collect();
+            let first = variant.starts_at(model, &all);
             let rewrites = variant.changes.iter().any(|(_, change)| matches!(change, Change::Weights(_)));
-            let start = first.map_or(0, |layer| start_operations(model, architecture, layer, variant));
+            let start = match variant.branch {
+                Some(branch) => layers.get(branch.layer as usize).copied().unwrap_or(0),
+                None => first.map_or(0, |layer| start_operations(model, architecture, layer, variant)),
+            };
             VariantCost { first, resamples: variant.resamples(), rewrites, start }
         };
         let stored: u64 = (0..model.cells().len()).map(|at| model.cell_bytes(at)).sum();

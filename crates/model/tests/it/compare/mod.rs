@@ -1,6 +1,7 @@
 //! Variants beside the original: every kind of change on every cell of every parity fixture, against a checkpoint that holds
 //! the change, run by itself.
 
+mod branches;
 mod identities;
 mod rounds;
 
@@ -68,7 +69,7 @@ fn resample() -> Change {
 }
 
 fn variant(changes: impl IntoIterator<Item = (usize, Change)>) -> Variant {
-    Variant { changes: changes.into_iter().collect() }
+    Variant { changes: changes.into_iter().collect(), ..Variant::default() }
 }
 
 fn options() -> EngineOptions {

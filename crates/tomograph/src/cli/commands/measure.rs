@@ -149,7 +149,7 @@ fn as_json(found: &Measured) -> serde_json::Map<String, Value> {
         json.insert(format!("{name}_low"), interval.map(|i| i.0).into());
         json.insert(format!("{name}_high"), interval.map(|i| i.1).into());
     }
-    json.insert("kl_p99".to_owned(), found.kl_p99.into());
+    json.insert("kl_p99".to_owned(), found.kl_p99.value.into());
     json.insert("perplexity".to_owned(), found.nll.value.exp().into());
     json.insert("perplexity_original".to_owned(), found.nll_original.value.exp().into());
     json.insert("tokens".to_owned(), found.tokens.into());
@@ -175,7 +175,7 @@ fn print(found: &Measured, out: &mut dyn Write) -> anyhow::Result<()> {
     )?;
     let (perplexity, before) = (nll.value.exp(), nll_original.value.exp());
     writeln!(out, "perplexity  {perplexity:.4}, {before:.4} unchanged")?;
-    let (value, far) = (short(kl.value), short(*kl_p99));
+    let (value, far) = (short(kl.value), short(kl_p99.value));
     writeln!(out, "KL          {value}{} nats per token; of one token in a hundred above {far}", interval(kl, &short))?;
     let value = percent(top1.value);
     writeln!(out, "top-1       {value}{} % of tokens keep their most likely token", interval(top1, &percent))?;

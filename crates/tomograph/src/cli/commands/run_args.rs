@@ -59,6 +59,11 @@ pub(crate) struct RunArgs {
 }
 
 impl RunArgs {
+    /// Whether a text was named: a file, or exact tokens.
+    pub(super) fn names_text(&self) -> bool {
+        !self.text.is_empty() || self.token_ids.is_some()
+    }
+
     /// The text that is asked for.
     pub(super) fn text(&self, seed: u64) -> anyhow::Result<TextRequest> {
         Ok(TextRequest {

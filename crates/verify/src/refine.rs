@@ -1,0 +1,436 @@
+//! Better choices from measured swaps, where costs of single cells do not add up.
+//!
+//! # Algorithm
+//! A plan is an option per group of cells that are stored alike. Around the plan as it stands every group is moved one option up and one down,
+//! everything else as planned, and the model is run: what that does to the joint KL is the move's marginal. All moves get a few sequences
+//! first; those that a step could want, at the better end of what is known of them, get the rest.
+//!
+//! A step is the set of moves with the lowest sum of marginals that fits the bytes and is not larger than a trust region of moves,
+//! since marginals were measured one by one. Marginals are taken at their mean plus one standard error: of many noisy ones the lowest
+//! are the luckiest. A step is measured jointly, beside its half and its quarter, and is taken only where the paired 95 % interval of the joint
+//! KL (wider, since the best of several is looked at) says that it is better; then the region grows, else it shrinks. When no step is taken any more, marginals are measured anew around the
+//! plan as it is then, as far as the budget goes.
+//!
+//! A measurement is one changed model over all sequences; one over a quarter of them is a quarter of a measurement.
+//!
+//! # Misleads when
+//! The text is too short: steps are fitted to it, and what they gain on it is more than what they gain elsewhere. That is for a
+//! held-out text to say.
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+use tomo_map::stats::{Bootstrap, quantile};
+
+use crate::damage::{Estimate, Sequences};
+
+/// Share of the groups that the first step may move at most.
+const TRUST: f64 = 0.1;
+/// Share of the groups that any step may move at most.
+const MOST_TRUST: f64 = 0.4;
+/// Share of what is left that the first look at all moves may take.
+const FIRST_LOOK: f64 = 0.4;
+/// Sequences that a first look takes at least: from one there is no standard error.
+const FEWEST_SEQUENCES: usize = 2;
+/// Samples of the sequences behind the interval of a step.
+const RESAMPLES: usize = 2000;
+/// Of the interval that a step has to leave 0 out of, on its upper side.
+const TAIL: f64 = 0.025;
+/// What a step takes at most: itself, its half and its quarter.
+const PER_STEP: f64 = 3.0;
+
+/// What is to be refined.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Problem {
+    /// Bytes of each option of each group, ascending and different.
+    pub sizes: Vec<Vec<u64>>,
+    /// The option of each group to start from.
+    pub start: Vec<usize>,
+    /// Tokens that are predicted, by sequence.
+    pub tokens: Vec<f64>,
+    /// Measurements that may be spent.
+    pub budget: f64,
+    /// Seed of the order of sequences and of resamples.
+    pub seed: u64,
+}
+
+/// A group that takes another option.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+pub struct Move {
+    /// Which group.
+    pub group: usize,
+    /// Its new option.
+    pub option: usize,
+}
+
+/// What was measured, and what became of it.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Step {
+    /// Moves were measured one by one.
+    Look {
+        /// How many.
+        moves: usize,
+        /// On how many sequences the fewest and the most of them.
+        sequences: (usize, usize),
+        /// Measurements spent so far.
+        spent: f64,
+    },
+    /// Several moves were measured jointly.
+    Joint {
+        /// The best of those that were tried.
+        moves: Vec<Move>,
+        /// The marginal of each, nats per token.
+        marginals: Vec<f64>,
+        /// What they do to the joint KL, nats per token.
+        change: Estimate,
+        /// Whether they were taken.
+        taken: bool,
+        /// Measurements spent so far.
+        spent: f64,
+    },
+}
+
+/// What refining found.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Refined {
+    /// The option of each group.
+    pub chosen: Vec<usize>,
+    /// Joint KL before and after, nats per token, on the text that it was refined on.
+    pub before: f64,
+    /// After.
+    pub after: f64,
+    /// After minus before, paired.
+    pub change: Estimate,
+    /// Measurements that were spent.
+    pub spent: f64,
+    /// What was done, in order.
+    pub steps: Vec<Step>,
+}
+
+/// The choice with the lowest sum of costs of at most so many bytes: for each group an index into what it is offered, `(size, cost)`.
+/// `None` where nothing fits.
+pub type Solve<'a> = dyn Fn(&[Vec<(u64, f64)>], u64) -> Option<Vec<usize>> + 'a;
+
+/// Measures choices (an option for each group) on some sequences: the sum of the KL over the tokens of each of these sequences, in
+/// their order, for each choice. `None`: cancelled.
+pub type Measure<'a, E> = dyn FnMut(&[Vec<usize>], &[usize]) -> Result<Option<Vec<Vec<f64>>>, E> + 'a;
+
+/// Refines. `None`: cancelled before anything was known; cancelled later, what was taken until then is the result.
+///
+/// # Errors
+/// Whatever `measure` fails with.
+pub fn refine<E>(problem: &Problem, solve: &Solve<'_>, measure: &mut Measure<'_, E>) -> Result<Option<Refined>, E> {
+    let all: Vec<usize> = (0..problem.tokens.len()).collect();
+    let Some(first) = measure(std::slice::from_ref(&problem.start), &all)?.and_then(|mut found| found.pop()) else {
+        return Ok(None);
+    };
+    let mut order = all.clone();
+    order.shuffle(&mut ChaCha8Rng::seed_from_u64(problem.seed));
+    let mut search = Search {
+        problem,
+        solve,
+        bootstrap: Bootstrap::new(all.len(), RESAMPLES, problem.seed),
+        limit: size_of(problem, &problem.start),
+        chosen: problem.start.clone(),
+        joint: first.clone(),
+        spent: 1.0,
+        steps: Vec::new(),
+        order,
+        trust: TRUST,
+    };
+    while search.sweep(measure)? {}
+    let Search { bootstrap, chosen, joint, spent, steps, .. } = search;
+    let sequences = Sequences { tokens: problem.tokens.clone(), bootstrap: &bootstrap };
+    let change = sequences.mean(&minus(&joint, &first));
+    let (before, after) = (sequences.mean(&first).value, sequences.mean(&joint).value);
+    Ok(Some(Refined { chosen, before, after, change, spent, steps }))
+}
+
+struct Search<'a> {
+    problem: &'a Problem,
+    solve: &'a Solve<'a>,
+    bootstrap: Bootstrap,
+    limit: u64,
+    chosen: Vec<usize>,
+    /// Sums of the KL of what is chosen, by sequence.
+    joint: Vec<f64>,
+    spent: f64,
+    steps: Vec<Step>,
+    /// Sequences in the order in which moves get them.
+    order: Vec<usize>,
+    trust: f64,
+}
+
+/// A move and what is known of it.
+#[derive(Clone, PartialEq, Debug)]
+struct Known {
+    id: Move,
+    /// Change of the KL per token.
+    mean: f64,
+    error: f64,
+    /// How many sequences of the order it got.
+    seen: usize,
+    /// Sums of changes by sequence of the order.
+    sums: Vec<f64>,
+}
+
+impl Search<'_> {
+    fn left(&self) -> f64 {
+        self.problem.budget - self.spent
+    }
+
+    /// Measures marginals and takes steps while they help; whether another sweep makes sense.
+    fn sweep<E>(&mut self, measure: &mut Measure<'_, E>) -> Result<bool, E> {
+        let Some(mut known) = self.look(measure)? else { return Ok(false) };
+        let mut any = false;
+        loop {
+            match self.step(&mut known, measure)? {
+                Taken::Step => any = true,
+                Taken::Nothing => return Ok(any),
+                Taken::Over => return Ok(false),
+            }
+        }
+    }
+
+    /// What every move does, as far as the budget goes; `None` where it does not reach for that, or was cancelled.
+    fn look<E>(&mut self, measure: &mut Measure<'_, E>) -> Result<Option<Vec<Known>>, E> {
+        let count = self.order.len();
+        let mut moves = self.moves();
+        let per_sequence = 1.0 / count as f64;
+        let may = FIRST_LOOK * (self.left() - PER_STEP);
+        let few = FEWEST_SEQUENCES.min(count);
+        let affordable = (may / (few as f64 * per_sequence)).floor().max(0.0) as usize;
+        if affordable < 2 || moves.is_empty() {
+            return Ok(None);
+        }
+        if moves.len() > affordable {
+            // Ups and downs of the same groups, drawn at random.
+            let mut groups: Vec<usize> = moves.iter().map(|m| m.group).collect();
+            groups.dedup();
+            groups.shuffle(&mut ChaCha8Rng::seed_from_u64(self.problem.seed.wrapping_add(self.steps.len() as u64)));
+            groups.truncate((affordable / 2).max(1));
+            moves.retain(|m| groups.contains(&m.group));
+        }
+        let sequences = ((may / (moves.len() as f64 * per_sequence)).floor() as usize).clamp(few, count);
+        let mut known: Vec<Known> =
+            moves.into_iter().map(|id| Known { id, mean: 0.0, error: 0.0, seen: 0, sums: Vec::new() }).collect();
+        let everything: Vec<usize> = (0..known.len()).collect();
+        if !self.more(&mut known, &everything, sequences, measure)? {
+            return Ok(None);
+        }
+        if sequences < count {
+            let mut wanted = self.wanted(&known);
+            let each = (count - sequences) as f64 * per_sequence;
+            wanted.truncate(((self.left() - 2.0 * PER_STEP) / each).floor().max(0.0) as usize);
+            if !wanted.is_empty() && !self.more(&mut known, &wanted, count, measure)? {
+                return Ok(None);
+            }
+        }
+        let seen = |pick: fn(usize, usize) -> usize| known.iter().map(|k| k.seen).reduce(pick).unwrap_or(0);
+        let sequences = (seen(usize::min), seen(usize::max));
+        self.steps.push(Step::Look { moves: known.len(), sequences, spent: self.spent });
+        Ok(Some(known))
+    }
+
+    /// One option up and one down for each group.
+    fn moves(&self) -> Vec<Move> {
+        let options = |group: usize| {
+            let (now, count) = (self.chosen[group], self.problem.sizes[group].len());
+            [now.checked_sub(1), Some(now + 1).filter(|up| *up < count)].into_iter().flatten()
+        };
+        (0..self.chosen.len()).flat_map(|group| options(group).map(move |option| Move { group, option })).collect()
+    }
+
+    /// Measures some moves until they have seen so many sequences. `false`: cancelled.
+    fn more<E>(
+        &mut self,
+        known: &mut [Known],
+        which: &[usize],
+        until: usize,
+        measure: &mut Measure<'_, E>,
+    ) -> Result<bool, E> {
+        let from = which.first().map_or(0, |at| known[*at].seen);
+        // In ascending order, as the engine takes them.
+        let mut sequences = self.order[from..until].to_vec();
+        sequences.sort_unstable();
+        let choices: Vec<Vec<usize>> = which.iter().map(|at| with(&self.chosen, &[known[*at].id])).collect();
+        let Some(found) = measure(&choices, &sequences)? else { return Ok(false) };
+        for (at, sums) in which.iter().zip(found) {
+            let own = &mut known[*at];
+            own.sums.resize(self.order.len(), 0.0);
+            sequences.iter().zip(sums).for_each(|(sequence, sum)| own.sums[*sequence] = sum - self.joint[*sequence]);
+            own.seen = until;
+        }
+        self.spent += (which.len() * sequences.len()) as f64 / self.order.len() as f64;
+        self.settle(known);
+        Ok(true)
+    }
+
+    /// Means and standard errors from what was seen. The error is halfway between a move's own and what moves of its size have in
+    /// the middle: from few sequences its own says little.
+    fn settle(&self, known: &mut [Known]) {
+        for own in known.iter_mut() {
+            let seen = &self.order[..own.seen];
+            let tokens: f64 = seen.iter().map(|s| self.problem.tokens[*s]).sum();
+            own.mean = seen.iter().map(|s| own.sums[*s]).sum::<f64>() / tokens;
+            let residual = |s: &usize| (own.sums[*s] - own.mean * self.problem.tokens[*s]).powi(2);
+            let spread: f64 = seen.iter().map(residual).sum();
+            let n = own.seen as f64;
+            own.error = if own.seen > 1 { (spread * n / (n - 1.0)).sqrt() / tokens } else { own.mean.abs() };
+        }
+        let relative = |k: &Known| k.error * (k.seen as f64).sqrt() / k.mean.abs().max(f64::MIN_POSITIVE);
+        let mut all: Vec<f64> = known.iter().map(relative).filter(|r| r.is_finite()).collect();
+        all.sort_by(f64::total_cmp);
+        let middle = all.get(all.len() / 2).copied().unwrap_or(1.0);
+        for own in known.iter_mut() {
+            let usual = middle * own.mean.abs() / (own.seen as f64).sqrt();
+            own.error = (own.error + usual) / 2.0;
+        }
+    }
+
+    /// Moves that a step could want: those of the best steps of twice the trust region, at their mean and at the better end.
+    fn wanted(&self, known: &[Known]) -> Vec<usize> {
+        let most = 2 * self.most_moves();
+        let mut wanted = Vec::new();
+        for caution in [0.0, -1.0] {
+            wanted.extend(self.propose(known, caution, most));
+        }
+        wanted.sort_unstable();
+        wanted.dedup();
+        wanted
+    }
+
+    /// Whether sums of differences by sequence are below 0 beyond chance, for the best of so many that were tried: the interval is as much
+    /// wider, and by the square root of n / (n - 1), which resamples of n sequences lack.
+    fn is_better(&self, differences: &[f64], tried: usize) -> bool {
+        let tokens = &self.problem.tokens;
+        let mean = |counts: &[u16]| {
+            let sum = |of: &[f64]| counts.iter().zip(of).map(|(n, value)| f64::from(*n) * value).sum::<f64>();
+            sum(differences) / sum(tokens)
+        };
+        let value = differences.iter().sum::<f64>() / tokens.iter().sum::<f64>();
+        let mut resampled: Vec<f64> = self.bootstrap.counts().map(mean).collect();
+        let n = tokens.len() as f64;
+        match quantile(&mut resampled, 1.0 - TAIL / tried as f64) {
+            Some(high) => value + (high - value) * (n / (n - 1.0)).sqrt() < 0.0,
+            None => false,
+        }
+    }
+
+    fn most_moves(&self) -> usize {
+        ((self.trust * self.chosen.len() as f64).round() as usize).max(2)
+    }
+
+    /// The best set of at most so many moves, as indices into `known`, each taken at its mean plus `caution` standard errors.
+    fn propose(&self, known: &[Known], caution: f64, most: usize) -> Vec<usize> {
+        let mut offers: Vec<Vec<(u64, f64)>> =
+            self.chosen.iter().zip(&self.problem.sizes).map(|(now, sizes)| vec![(sizes[*now], 0.0)]).collect();
+        let mut behind: Vec<Vec<usize>> = vec![Vec::new(); offers.len()];
+        for (at, own) in known.iter().enumerate() {
+            let Move { group, option } = own.id;
+            offers[group].push((self.problem.sizes[group][option], own.mean + caution * own.error));
+            behind[group].push(at);
+        }
+        let taken = |toll: f64| -> Vec<usize> {
+            let mut with_toll = offers.clone();
+            with_toll.iter_mut().flat_map(|offers| offers.iter_mut().skip(1)).for_each(|offer| offer.1 += toll);
+            let chosen = (self.solve)(&with_toll, self.limit).unwrap_or_default();
+            let moved = chosen.iter().enumerate().filter(|(_, option)| **option > 0);
+            moved.map(|(group, option)| behind[group][option - 1]).collect()
+        };
+        let free = taken(0.0);
+        if free.len() <= most {
+            return free;
+        }
+        // A toll on every move, as low as leaves few enough of them.
+        let (mut low, mut high) =
+            (0.0, known.iter().map(|own| (own.mean + caution * own.error).abs()).fold(0.0, f64::max));
+        let mut best = Vec::new();
+        for _ in 0..HALVINGS {
+            let toll = f64::midpoint(low, high);
+            let set = taken(toll);
+            if set.len() <= most {
+                (high, best) = (toll, set);
+            } else {
+                low = toll;
+            }
+        }
+        best
+    }
+
+    /// Measures a step, its half and its quarter, and takes the best if it helps.
+    fn step<E>(&mut self, known: &mut Vec<Known>, measure: &mut Measure<'_, E>) -> Result<Taken, E> {
+        loop {
+            if self.left() < 1.0 {
+                return Ok(Taken::Over);
+            }
+            let most = self.most_moves();
+            let mut sets: Vec<Vec<usize>> = Vec::new();
+            for most in [most, most / 2, most / 4] {
+                let set = if most > 0 { self.propose(known, 1.0, most) } else { Vec::new() };
+                if !set.is_empty() && !sets.contains(&set) {
+                    sets.push(set);
+                }
+            }
+            sets.truncate(self.left() as usize);
+            if sets.is_empty() {
+                return Ok(Taken::Nothing);
+            }
+            let moves = |set: &Vec<usize>| set.iter().map(|at| known[*at].id).collect::<Vec<Move>>();
+            let choices: Vec<Vec<usize>> = sets.iter().map(|set| with(&self.chosen, &moves(set))).collect();
+            let all: Vec<usize> = (0..self.order.len()).collect();
+            let Some(found) = measure(&choices, &all)? else { return Ok(Taken::Over) };
+            self.spent += choices.len() as f64;
+            let sum = |sums: &[f64]| sums.iter().sum::<f64>();
+            let Some(best) = (0..found.len()).min_by(|a, b| sum(&found[*a]).total_cmp(&sum(&found[*b]))) else {
+                return Ok(Taken::Nothing);
+            };
+            let sequences = Sequences { tokens: self.problem.tokens.clone(), bootstrap: &self.bootstrap };
+            let differences = minus(&found[best], &self.joint);
+            let change = sequences.mean(&differences);
+            let taken = self.is_better(&differences, choices.len());
+            let marginals = sets[best].iter().map(|at| known[*at].mean).collect();
+            let moves = moves(&sets[best]);
+            self.steps.push(Step::Joint { moves: moves.clone(), marginals, change, taken, spent: self.spent });
+            if taken {
+                self.chosen.clone_from(&choices[best]);
+                self.joint.clone_from(&found[best]);
+                // What was known of groups that moved is of another place.
+                known.retain(|own| moves.iter().all(|m| m.group != own.id.group));
+                let grows = best == 0 && moves.len() >= most;
+                self.trust = if grows { (1.5 * self.trust).min(MOST_TRUST) } else { self.trust };
+                return Ok(Taken::Step);
+            }
+            let smallest = sets.iter().map(Vec::len).min().unwrap_or(0);
+            if smallest <= 2 {
+                return Ok(Taken::Nothing);
+            }
+            self.trust = smallest as f64 / 2.0 / self.chosen.len() as f64;
+        }
+    }
+}
+
+/// Halvings of the toll on moves.
+const HALVINGS: usize = 14;
+
+enum Taken {
+    Step,
+    Nothing,
+    Over,
+}
+
+fn with(chosen: &[usize], moves: &[Move]) -> Vec<usize> {
+    let mut choice = chosen.to_vec();
+    moves.iter().for_each(|m| choice[m.group] = m.option);
+    choice
+}
+
+fn minus(a: &[f64], b: &[f64]) -> Vec<f64> {
+    a.iter().zip(b).map(|(a, b)| a - b).collect()
+}
+
+fn size_of(problem: &Problem, choice: &[usize]) -> u64 {
+    problem.sizes.iter().zip(choice).map(|(sizes, option)| sizes[*option]).sum()
+}
