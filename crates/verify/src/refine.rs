@@ -24,6 +24,7 @@ use serde::Serialize;
 use tomo_map::stats::{Bootstrap, quantile};
 
 use crate::damage::{Estimate, Sequences};
+use crate::proof::SAME_SIZE;
 
 /// Share of the groups that the first step may move at most.
 const TRUST: f64 = 0.1;
@@ -336,7 +337,7 @@ impl Search<'_> {
         let mut behind: Vec<Vec<usize>> = vec![Vec::new(); offers.len()];
         for (at, own) in known.iter().enumerate() {
             let Move { group, option } = own.id;
-            offers[group].push((self.problem.sizes[group][option], own.mean + caution * own.error));
+            offers[group].push((self.problem.sizes[group][option], self.cost(own, caution)));
             behind[group].push(at);
         }
         let taken = |toll: f64| -> Vec<usize> {
@@ -348,10 +349,10 @@ impl Search<'_> {
         };
         let free = taken(0.0);
         if free.len() <= most {
-            return free;
+            return self.filled(free, known, caution);
         }
         // A toll on every move, as low as leaves few enough of them.
-        let (mut low, mut high) = (0.0, known.iter().map(|own| (own.mean + caution * own.error).abs()).fold(0.0, f64::max));
+        let (mut low, mut high) = (0.0, known.iter().map(|own| self.cost(own, caution).abs()).fold(0.0, f64::max));
         let mut best = Vec::new();
         for _ in 0..HALVINGS {
             let toll = f64::midpoint(low, high);
@@ -362,7 +363,41 @@ impl Search<'_> {
                 low = toll;
             }
         }
-        best
+        self.filled(best, known, caution)
+    }
+
+    /// What a move is taken to cost: its mean plus `caution` standard errors, but never less than nothing for fewer bytes, nor more
+    /// than nothing for more of them. Where it looks otherwise it is noise, and bytes would be left over.
+    fn cost(&self, own: &Known, caution: f64) -> f64 {
+        let cost = own.mean + caution * own.error;
+        if self.adds(own.id) { cost.min(-f64::EPSILON) } else { cost.max(f64::EPSILON) }
+    }
+
+    fn adds(&self, id: Move) -> bool {
+        id.option > self.chosen[id.group]
+    }
+
+    /// A set of moves with more of those that add bytes, the cheapest per byte first, as long as much room is left: a plan of fewer bytes
+    /// could not be held against others.
+    fn filled(&self, mut set: Vec<usize>, known: &[Known], caution: f64) -> Vec<usize> {
+        let sizes = &self.problem.sizes;
+        let more = |own: &Known| sizes[own.id.group][own.id.option].saturating_sub(sizes[own.id.group][self.chosen[own.id.group]]);
+        loop {
+            let moves: Vec<Move> = set.iter().map(|at| known[*at].id).collect();
+            let room = self.limit.saturating_sub(size_of(self.problem, &with(&self.chosen, &moves)));
+            if set.is_empty() || room as f64 <= SAME_SIZE / 2.0 * self.limit as f64 {
+                return set;
+            }
+            let fits = |own: &Known| {
+                self.adds(own.id) && more(own) <= room && moves.iter().all(|taken| taken.group != own.id.group)
+            };
+            let per_byte = |at: &usize| self.cost(&known[*at], caution) / more(&known[*at]).max(1) as f64;
+            let fitting = (0..known.len()).filter(|at| fits(&known[*at]));
+            match fitting.min_by(|a, b| per_byte(a).total_cmp(&per_byte(b))) {
+                Some(at) => set.push(at),
+                None => return set,
+            }
+        }
     }
 
     /// Measures a step, its half and its quarter, and takes the best if it helps.

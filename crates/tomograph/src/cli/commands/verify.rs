@@ -212,11 +212,11 @@ impl Args {
 
     fn open(&self, plan: &Plan, context: &mut Context<'_>) -> anyhow::Result<Arc<Model>> {
         let name = self.model.as_deref().unwrap_or(&plan.about.model);
-        let path = locate(name, context)?;
         let hint = || match self.model {
             Some(_) => format!("cannot use the model {name:?}"),
             None => format!("cannot use {name:?}, the model that the plan was made for\n  hint: name it behind the plan"),
         };
+        let path = locate(name, context).with_context(hint)?;
         let model = Arc::new(scan::open(&path, &self.cells).with_context(hint)?);
         match proof::check_model(plan, &model) {
             Err(error) if self.force => {
