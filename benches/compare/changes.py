@@ -47,7 +47,8 @@ def whole(args, environment):
     half = len(chosen) // 2
 
     def peer(cells):
-        return output([sys.executable, HERE / "changes_peer.py", args.folder, args.tokens, *cells, "--threads", args.threads], environment)
+        command = [sys.executable, HERE / "changes_peer.py", args.folder, args.tokens, *cells, "--threads", args.threads, "--zero-points"]
+        return output(command, environment)
 
     command = [BINARIES / "tomograph", "map", args.model, "--metric", "quant-kl-int3", "--exact", "--group", "64"]
     command += ["--token-ids", args.tokens, "--out", args.whole] + (["--memory", args.memory] if args.memory else [])

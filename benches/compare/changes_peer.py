@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """The other side of the comparison of changed models: transformers on PyTorch's CPU kernels, one forward pass per changed cell.
 
-    changes_peer.py FOLDER TOKENS.json CELL... [--threads N] [--batch 4]
+    changes_peer.py FOLDER TOKENS.json CELL... [--threads N] [--batch 4] [--zero-points]
 
 FOLDER holds `model.safetensors` in f32 and `config.json` (prepare.py); TOKENS.json is an array of arrays of token numbers, all of one
 length; a CELL is its number in the grid, 7 to a layer: q k v o up down gate. For each the weight is rounded to 3 bits in groups of 64
-as `time_compare` does, all sequences run, and the divergence from the original, whose logits are kept, is taken: what a plain loop
+as `time_compare` does (with --zero-points as `quant-kl-int3` does), all sequences run, and the divergence from the original, whose logits are kept, is taken: what a plain loop
 over cells has to do. Attention is `sdpa`, under inference_mode, no cache. Prints one JSON object: seconds per cell and KL.
 """
 
@@ -38,6 +38,15 @@ def rounded(weight):
     return (levels.clamp(-4, 3) * step).reshape(weight.shape)
 
 
+def rounded_with_zero_points(weight):
+    """Asymmetric, 3 bits, groups of 64, ties to even: GPTQ's round to nearest."""
+    groups = weight.reshape(-1, 64)
+    low, high = groups.amin(dim=1, keepdim=True).clamp(max=0), groups.amax(dim=1, keepdim=True).clamp(min=0)
+    step = (high - low) / 7
+    zero = (-low / step).round()
+    return (((groups / step).round() + zero).clamp(0, 7) - zero).mul(step).reshape(weight.shape)
+
+
 def logits_of(model, tokens):
     return model(input_ids=tokens, use_cache=False).logits[:, :-1]
 
@@ -54,6 +63,7 @@ def main():
     parser.add_argument("cells", type=int, nargs="+")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--zero-points", action="store_true")
     args = parser.parse_args()
     transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(args.threads)
@@ -61,13 +71,14 @@ def main():
     model = transformers.AutoModelForCausalLM.from_pretrained(args.folder, dtype=torch.float32, attn_implementation="sdpa").eval()
     count = tokens.shape[0] * (tokens.shape[1] - 1)
     seconds, kls = [], []
+    rounding = rounded_with_zero_points if args.zero_points else rounded
     with torch.inference_mode():
         references = [F.log_softmax(logits_of(model, part), -1) for part in tokens.split(args.batch)]
         for number, cell in enumerate([args.cells[0], *args.cells]):
             module = model.get_submodule(f"model.layers.{cell // 7}.{COLUMNS[cell % 7]}")
             clock = time.perf_counter()
             kept = module.weight.data
-            module.weight.data = rounded(kept)
+            module.weight.data = rounding(kept)
             parts = zip(tokens.split(args.batch), references)
             kl = sum(divergence(reference, logits_of(model, part)) for part, reference in parts) / count
             module.weight.data = kept

@@ -3,8 +3,9 @@ use std::path::{Path, PathBuf};
 
 use crate::backing::{Backing, unreadable};
 use crate::digest::TensorDigest;
+use crate::formats::gguf;
 use crate::layout::{self, MAX_TENSORS, Placed};
-use crate::{Config, Error, ErrorKind, Format, Source, TensorInfo, decode};
+use crate::{Config, Error, ErrorKind, Format, GgufMetadata, Source, TensorInfo, decode};
 
 /// The bytes of one opened file and the tensors in it, in any order.
 pub(crate) struct Part {
@@ -93,9 +94,8 @@ impl Checkpoint {
         if whole { Some(at(range.start)?..at(range.end)?) } else { None }
     }
 
-    /// Bytes of the file that hold elements `range`, of a type that can be decoded.
+    /// As [`Checkpoint::block_range`], with the error.
     fn checked_range(info: &TensorInfo, place: &Place, range: &Range<u64>) -> Result<Range<usize>, Error> {
-        decode::check_decodable(info.dtype)?;
         let block = info.dtype.block_elements();
         Self::block_range(info, place, range).ok_or_else(|| {
             Error::new(ErrorKind::Missing, "the range is not in the tensor")
@@ -118,6 +118,10 @@ impl Source for Checkpoint {
         &self.path
     }
 
+    fn files(&self) -> Vec<&Path> {
+        self.files.iter().map(|(path, _)| path.as_path()).collect()
+    }
+
     fn format(&self) -> Format {
         self.format
     }
@@ -134,6 +138,7 @@ impl Source for Checkpoint {
         let (info, place) = self.find(name)?;
         let (path, backing) = &self.files[place.part];
         let here = |e: Error| e.in_file(path).in_tensor(name);
+        decode::check_decodable(info.dtype).map_err(here)?;
         let bytes = Self::checked_range(info, place, &range).map_err(here)?;
         if out.len() as u64 != range.end - range.start {
             return Err(here(
@@ -155,6 +160,15 @@ impl Source for Checkpoint {
         out.resize(bytes.len(), 0);
         backing.copy(bytes, out).map_err(|cause| unreadable(path, cause).in_tensor(name))?;
         Ok(true)
+    }
+
+    fn gguf_metadata(&self) -> Result<Option<GgufMetadata>, Error> {
+        match (self.format, self.files.first()) {
+            (Format::Gguf, Some((path, backing))) => {
+                gguf::stored_metadata(backing.bytes()).map(Some).map_err(|e| e.in_file(path))
+            }
+            _ => Ok(None),
+        }
     }
 
     fn release(&self, name: &str, range: Range<u64>) {

@@ -37,6 +37,7 @@ mod formats;
 #[cfg(feature = "hub")]
 pub mod hub;
 mod layout;
+mod metadata;
 mod nearest;
 mod open;
 mod refuse;
@@ -47,5 +48,6 @@ pub use adapter::{AdapterFiles, open_adapter};
 pub use digest::config_digest;
 pub use dtype::DType;
 pub use error::{Error, ErrorKind};
+pub use metadata::{GgufEntry, GgufMetadata};
 pub use open::{from_bytes, open};
 pub use source::{Config, Format, MetaValue, Source, TensorInfo};

@@ -3,7 +3,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 
-use crate::{DType, Error};
+use crate::{DType, Error, GgufMetadata};
 
 /// One tensor of a checkpoint; its data stays on disk until [`Source::decode`].
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -79,6 +79,11 @@ pub trait Source: Send + Sync {
     /// The path it was opened from.
     fn path(&self) -> &Path;
 
+    /// The files that hold its tensors: of one cut into parts, all of them.
+    fn files(&self) -> Vec<&Path> {
+        vec![self.path()]
+    }
+
     /// Container format.
     fn format(&self) -> Format;
 
@@ -96,14 +101,22 @@ pub trait Source: Send + Sync {
     fn decode(&self, name: &str, range: Range<u64>, out: &mut [f32]) -> Result<(), Error>;
 
     /// Copies the stored bytes of elements `range` (row-major order) of tensor `name` into `out`, which is resized to fit, past
-    /// the map: for readers that pass over a tensor once, to whom mapping its pages would cost as much as the copy. Whether it
-    /// could: a source that holds no stored bytes says no.
+    /// the map: for readers that pass over a tensor once, to whom mapping its pages would cost as much as the copy. Of any type,
+    /// also of those that cannot be decoded. Whether it could: a source that holds no stored bytes says no.
     ///
     /// # Errors
-    /// As [`Source::decode`]; and when the file cannot be read any more.
+    /// An unknown tensor, a range outside it or not on block boundaries of its type; and when the file cannot be read any more.
     fn read(&self, name: &str, range: Range<u64>, out: &mut Vec<u8>) -> Result<bool, Error> {
         let _ = (name, range, out);
         Ok(false)
+    }
+
+    /// The metadata of a GGUF file as it is stored; of a split file, that of its first part. Of other formats `None`.
+    ///
+    /// # Errors
+    /// When the file has changed since it was opened.
+    fn gguf_metadata(&self) -> Result<Option<GgufMetadata>, Error> {
+        Ok(None)
     }
 
     /// Says that `range` of tensor `name` will not be needed soon, so that its pages can leave memory. A hint.

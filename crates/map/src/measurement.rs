@@ -37,13 +37,17 @@ pub struct Raced {
     pub fewest: u32,
     /// Sequences of the text.
     pub sequences: u32,
+    /// Whether no cell got all of them: a race gives some cells everything, so that the scan was ended before.
+    pub cut_short: bool,
 }
 
 impl Measurement {
     /// Cells that got some of the sequences only; `None` where every cell that was measured got all.
     pub fn raced(&self) -> Option<Raced> {
         let some = || self.sequences.iter().copied().filter(|n| (1..self.of).contains(n));
-        Some(Raced { cells: some().count(), of: self.sequences.len(), fewest: some().min()?, sequences: self.of })
+        let cut_short = !self.sequences.contains(&self.of);
+        let fewest = some().min()?;
+        Some(Raced { cells: some().count(), of: self.sequences.len(), fewest, sequences: self.of, cut_short })
     }
 
     /// What a reader has to know, sentences without the full stop.
@@ -72,11 +76,12 @@ impl Measurement {
 impl Raced {
     /// What it says, without the full stop.
     pub fn sentence(&self) -> String {
-        let Self { cells, of, fewest, sequences } = self;
-        format!(
-            "{cells} of {of} cells got {fewest} or more of the {sequences} sequences and not all: measuring one stopped when \
-             it was settled whether it belongs to the highest tenth"
-        )
+        let Self { cells, of, fewest, sequences, cut_short } = self;
+        let why = match cut_short {
+            true => "the scan was ended before",
+            false => "measuring one stopped when it was settled whether it belongs to the highest tenth",
+        };
+        format!("{cells} of {of} cells got {fewest} or more of the {sequences} sequences and not all: {why}")
     }
 }
 
@@ -91,5 +96,23 @@ impl SelfAgreement {
             "split-half reliability over {} sequences: rank correlation {:.3} between halves, {:.3} for the whole; {ceiling}",
             self.sequences, self.half, self.whole
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn notes(sequences: &[u32]) -> Vec<String> {
+        Measurement { sequences: sequences.to_vec(), of: 8, reliability: None }.notes()
+    }
+
+    #[test]
+    fn a_race_and_a_scan_that_was_ended_are_told_apart() {
+        assert_eq!(notes(&[8, 8, 8]), [""; 0]);
+        let raced = &notes(&[8, 2, 4])[0];
+        assert!(raced.starts_with("2 of 3 cells got 2 or more of the 8") && raced.contains("settled"), "{raced}");
+        let ended = &notes(&[4, 4, 0])[0];
+        assert!(ended.starts_with("2 of 3 cells got 4 or more") && ended.ends_with("the scan was ended before"), "{ended}");
     }
 }

@@ -52,4 +52,44 @@ pub enum PlanError {
         /// The cell.
         cell: String,
     },
+    /// A name that cannot stand in a file for another program.
+    #[error(
+        "the tensor of {cell} has a name that cannot be written down safely\n  found: {name}\n  expected: letters, digits and . _ -"
+    )]
+    Unwritable {
+        /// The cell, or the role of another tensor.
+        cell: String,
+        /// The name, quoted.
+        name: String,
+    },
+    /// Two decisions where the client has one matrix.
+    #[error(
+        "{client} stores {cells} as one, but the plan decides {decisions}\n  where: {place}\n  hint: make the plan for this client, which ties them"
+    )]
+    Joined {
+        /// The client.
+        client: String,
+        /// The two cells.
+        cells: String,
+        /// What is decided on them.
+        decisions: String,
+        /// The tensor, or the layer.
+        place: String,
+    },
+    /// A type that the client does not have, or not for rows of this length.
+    #[error(
+        "{client} cannot store {cell} as {stored}\n  found: rows of {columns} weights\n  expected: one of {types}, where a group has to divide a row"
+    )]
+    Lacks {
+        /// The client.
+        client: String,
+        /// The cell.
+        cell: String,
+        /// The type.
+        stored: String,
+        /// Length of a row.
+        columns: u64,
+        /// What it has.
+        types: String,
+    },
 }

@@ -23,6 +23,7 @@ pub mod measure;
 pub mod measured_file;
 pub mod proof;
 pub mod proof_file;
+pub mod quantize;
 mod reverse;
 pub mod refined;
 pub mod run;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use anyhow::{Context, ensure};
-use tomo_map::{CellId, Column, Map, Provenance};
+use tomo_map::{CellId, Column, Inventory, Map, Provenance};
 use tomo_metrics::{
     Activations, Cast, Causal, CausalPlan, Imatrix, Keep, Measured, Options, Progress, Request as MetricsRequest,
     Selected,
@@ -349,7 +349,8 @@ impl<'a> Scan<'a> {
         let order: Vec<String> = request.selected()?.iter().map(Selected::id).collect();
         columns.sort_by_key(|c| order.iter().position(|id| *id == c.info.id));
         let provenance = provenance_of(&model, request, started, clock.elapsed().as_secs_f64(), provenance)?;
-        let inventory = Some(Box::new(model.inventory()));
+        let gguf = crate::quantize::header(model.source())?;
+        let inventory = Some(Box::new(Inventory { gguf, ..model.inventory() }));
         let map = Map { provenance, grid: model.grid().clone(), columns, beside, inventory, ..Map::default() };
         Ok(Scanned { map, draws: backward.draws, measured, ended_early, spent: backward.spent })
     }

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use cursor::Cursor;
 
 use crate::layout::{self, MAX_RANK, MAX_TENSORS, Placed};
+use crate::metadata::GgufMetadata;
 use crate::{Error, ErrorKind, MetaValue};
 
 /// First bytes of every GGUF file.
@@ -36,10 +37,7 @@ pub(crate) struct Parsed {
 /// Reads the header of a whole file. Tensors come back sorted by name, each inside the file, none overlapping.
 pub(crate) fn parse(file: &[u8]) -> Result<Parsed, Error> {
     let mut cursor = Cursor::new(file);
-    check_version(&mut cursor)?;
-    let n_tensors = cursor.u64("the number of tensors")?;
-    let n_tensors = cursor.check_count("tensors", n_tensors, MAX_TENSORS, MIN_TENSOR_BYTES)?;
-    let n_entries = cursor.u64("the number of metadata entries")?;
+    let (n_tensors, n_entries) = counts(&mut cursor)?;
     let metadata = metadata::read(&mut cursor, n_entries)?;
     let alignment = alignment(&metadata)?;
     let mut tensors = Vec::with_capacity(n_tensors);
@@ -54,6 +52,21 @@ pub(crate) fn parse(file: &[u8]) -> Result<Parsed, Error> {
     layout::sort_by_unique_name(&mut tensors)?;
     layout::check_contiguous(&tensors, data_start, end, alignment)?;
     Ok(Parsed { metadata, tensors })
+}
+
+/// The metadata of a whole file as it is stored.
+pub(crate) fn stored_metadata(file: &[u8]) -> Result<GgufMetadata, Error> {
+    let mut cursor = Cursor::new(file);
+    let (_, n_entries) = counts(&mut cursor)?;
+    GgufMetadata::new(metadata::read_stored(&mut cursor, n_entries)?)
+}
+
+/// Checks what a file begins with; its numbers of tensors and of metadata entries.
+fn counts(cursor: &mut Cursor<'_>) -> Result<(usize, u64), Error> {
+    check_version(cursor)?;
+    let n_tensors = cursor.u64("the number of tensors")?;
+    let n_tensors = cursor.check_count("tensors", n_tensors, MAX_TENSORS, MIN_TENSOR_BYTES)?;
+    Ok((n_tensors, cursor.u64("the number of metadata entries")?))
 }
 
 /// Name length, number of dimensions, type and offset: no description is shorter.
@@ -90,12 +103,21 @@ fn check_version(cursor: &mut Cursor<'_>) -> Result<(), Error> {
 fn alignment(metadata: &BTreeMap<String, MetaValue>) -> Result<u64, Error> {
     match metadata.get(ALIGNMENT_KEY) {
         None => Ok(DEFAULT_ALIGNMENT),
-        Some(&MetaValue::Unsigned(n)) if n.is_power_of_two() && n <= 1 << 30 => Ok(n),
-        Some(other) => Err(Error::new(ErrorKind::Malformed, "general.alignment cannot be used")
-            .expected("a power of two, as an unsigned integer")
-            .found(format!("{other:?}"))
-            .hint("the file is damaged; fetch or convert it again")),
+        Some(&MetaValue::Unsigned(n)) => check_alignment(n),
+        Some(other) => Err(unusable_alignment(format!("{other:?}"))),
     }
+}
+
+/// Refuses an alignment that is no power of two, or so large that files would be padding.
+pub(crate) fn check_alignment(n: u64) -> Result<u64, Error> {
+    if n.is_power_of_two() && n <= 1 << 30 { Ok(n) } else { Err(unusable_alignment(n.to_string())) }
+}
+
+fn unusable_alignment(found: String) -> Error {
+    Error::new(ErrorKind::Malformed, "general.alignment cannot be used")
+        .expected("a power of two, as an unsigned integer")
+        .found(found)
+        .hint("the file is damaged; fetch or convert it again")
 }
 
 /// Reads one description; its offset is still relative to the start of the data.

@@ -10,3 +10,5 @@ mod hostile;
 mod positive;
 mod round_trip;
 mod samples;
+mod stored_metadata;
+mod writing;

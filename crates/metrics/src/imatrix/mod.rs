@@ -50,17 +50,45 @@ impl ImatrixEntry {
         matrices: usize,
         cols: usize,
     ) -> Result<Option<(Vec<f64>, u64)>, Error> {
-        let fits = matrices.checked_mul(cols) == Some(self.in_sum2.len());
-        if !fits || !(self.counts.len() == 1 || self.counts.len() == matrices) || matrix >= matrices {
-            return Err(Error::new(ErrorKind::Malformed, "imatrix entry does not fit the model's tensor")
-                .in_tensor(name)
-                .expected(format!("{matrices} x {cols} sums, with 1 or {matrices} counts"))
-                .found(format!("{} sums, {} counts", self.in_sum2.len(), self.counts.len()))
-                .hint("an imatrix belongs to one model; was this one made for another?"));
+        if !self.fits(matrices, cols) || matrix >= matrices {
+            return Err(self.misfit(name, matrices, cols));
         }
-        let count = if self.counts.len() == 1 { self.counts[0] } else { self.counts[matrix] };
+        let count = self.count(matrix);
         let sums = &self.in_sum2[matrix * cols..][..cols];
         Ok((count > 0).then(|| (sums.iter().map(|sum| sum / count as f64).collect(), count)))
+    }
+
+    /// What llama-quantize weighs errors by, `[matrices, cols]`: sums divided by counts in f32, as it does; 1 for a matrix that
+    /// no token came to.
+    ///
+    /// # Errors
+    /// When the entry is of another size; `name` is for the message.
+    pub fn importances(&self, name: &str, matrices: usize, cols: usize) -> Result<Vec<f32>, Error> {
+        if !self.fits(matrices, cols) {
+            return Err(self.misfit(name, matrices, cols));
+        }
+        let divided = |(at, sum): (usize, &f64)| match self.count(at / cols.max(1)) {
+            0 => 1.0,
+            count => *sum as f32 / count as f32,
+        };
+        Ok(self.in_sum2.iter().enumerate().map(divided).collect())
+    }
+
+    fn fits(&self, matrices: usize, cols: usize) -> bool {
+        let counts = self.counts.len();
+        matrices.checked_mul(cols) == Some(self.in_sum2.len()) && (counts == 1 || counts == matrices)
+    }
+
+    fn count(&self, matrix: usize) -> u64 {
+        if self.counts.len() == 1 { self.counts[0] } else { self.counts.get(matrix).copied().unwrap_or(0) }
+    }
+
+    fn misfit(&self, name: &str, matrices: usize, cols: usize) -> Error {
+        Error::new(ErrorKind::Malformed, "imatrix entry does not fit the model's tensor")
+            .in_tensor(name)
+            .expected(format!("{matrices} x {cols} sums, with 1 or {matrices} counts"))
+            .found(format!("{} sums, {} counts", self.in_sum2.len(), self.counts.len()))
+            .hint("an imatrix belongs to one model; was this one made for another?")
     }
 }
 

@@ -380,3 +380,21 @@ fn the_output_head_is_collected_when_asked_for() {
     let entry = &observer.finish(Vec::new(), 512).entries["output.weight"];
     assert_eq!((entry.counts.as_slice(), &entry.in_sum2[..2]), (&[2][..], &[2.0, 8.0][..]));
 }
+
+#[test]
+fn importances_are_sums_by_count_in_single_precision() {
+    let entry = |in_sum2: &[f64], counts: &[u64]| ImatrixEntry {
+        in_sum2: in_sum2.to_vec(),
+        counts: counts.to_vec(),
+        in_sum: None,
+    };
+    // 1 / 3 in f32 is 11184811 / 2^25; no token came to the second matrix.
+    let two = entry(&[1.0, 6.0, 5.0, 7.0, 1.0, 2.0], &[3, 0, 2]);
+    assert_eq!(two.importances("a", 3, 2).unwrap(), [11_184_811.0 / 33_554_432.0, 2.0, 1.0, 1.0, 0.5, 1.0]);
+    // One count stands for all matrices.
+    assert_eq!(entry(&[2.0, 4.0], &[2]).importances("a", 2, 1).unwrap(), [1.0, 2.0]);
+    for (matrices, cols) in [(2, 2), (6, 1), (1, 6), (3, 3)] {
+        let error = two.importances("blk.0.attn_q.weight", matrices, cols).unwrap_err().to_string();
+        assert!(error.contains("does not fit") && error.contains("blk.0.attn_q.weight"), "{error}");
+    }
+}

@@ -1,6 +1,39 @@
 //! The programs that act on plans: one file each, and one line of the registry below.
 
-use crate::{Kind, Plan, PlanError, Stored};
+use crate::{Choice, Decision, Kind, Plan, PlanError, Stored};
+
+mod dry_run;
+mod modules;
+mod pairs;
+
+/// Declares the files of the clients and the ordered registry at once: a new client is its file and one line here.
+macro_rules! registry {
+    ($($module:ident,)*) => {
+        $(mod $module;)*
+
+        /// Every client, in the order of help, tables and documents.
+        pub static CLIENTS: &[&Client] = &[$(&$module::CLIENT,)*];
+
+        /// File name of each entry.
+        #[cfg(test)]
+        const MODULES: &[&str] = &[$(stringify!($module),)*];
+    };
+}
+
+registry! {
+    llama_cpp,
+    mlx,
+    mistral_rs,
+    gptqmodel,
+    llm_compressor,
+    modelopt,
+    peft,
+    axolotl,
+    simulated,
+}
+
+#[cfg(test)]
+mod tests;
 
 /// Whose names a client knows tensors by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,6 +72,8 @@ pub struct Client {
     pub dialect: Dialect,
     /// Whether some cells must be alike.
     pub fuse: Fuse,
+    /// Whether rows of so many columns can be stored as this at all.
+    pub fits: fn(Stored, u64) -> bool,
     /// Bytes that a matrix of so many rows and columns takes there.
     pub bytes: fn(Stored, u64, u64) -> u64,
     /// Writes its files.
@@ -51,7 +86,7 @@ pub struct Client {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Recipe {
     /// File name.
-    pub name: &'static str,
+    pub name: String,
     /// What to do with it, in one sentence or a command line.
     pub usage: String,
     /// What is in it.
@@ -78,10 +113,35 @@ pub fn recipes(client: &'static Client, plan: &Plan) -> Result<Vec<Recipe>, Plan
         let kind = format!("{:?}", plan.kind).to_lowercase();
         return Err(PlanError::Unsupported { client: client.id.to_owned(), kind });
     }
+    for cell in &plan.cells {
+        client.check_type(cell)?;
+    }
     let files = (client.write)(plan)?;
     (client.check)(plan, &files)?;
     Ok(files)
 }
 
-/// Every client, in the order of help, tables and documents.
-pub static CLIENTS: &[&Client] = &[];
+impl Client {
+    /// Whether it stores cells as this.
+    pub fn has(&self, stored: Stored) -> bool {
+        let is_it = |text: &&str| match stored {
+            Stored::Original { .. } => *text == "original",
+            stored => **text == stored.to_string(),
+        };
+        self.types.iter().any(|text| is_it(&text))
+    }
+
+    fn check_type(&self, cell: &Decision) -> Result<(), PlanError> {
+        let Choice::Stored(stored) = cell.choice else { return Ok(()) };
+        if self.has(stored) && (self.fits)(stored, cell.in_features) {
+            return Ok(());
+        }
+        Err(PlanError::Lacks {
+            client: self.id.to_owned(),
+            cell: cell.id.to_string(),
+            stored: stored.to_string(),
+            columns: cell.in_features,
+            types: self.types.join(" "),
+        })
+    }
+}

@@ -18,6 +18,45 @@ pub(crate) fn write_whole(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     write().with_context(|| format!("cannot write {}", path.display()))
 }
 
+/// Writes `path` likewise, where the content is too large to be held: `write` fills the temporary file and says whether it is to
+/// take its place. It does so only when all of it has reached the disk.
+pub(crate) fn write_streamed(
+    path: &Path,
+    write: impl FnOnce(&mut NamedTempFile) -> anyhow::Result<bool>,
+) -> anyhow::Result<bool> {
+    let failed = || format!("cannot write {}", path.display());
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let mut file = tempfile_with_usual_mode(folder).with_context(failed)?;
+    if !write(&mut file).with_context(failed)? {
+        return Ok(false);
+    }
+    let settle = || -> io::Result<()> {
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        // The name is in the folder, which is synchronised by itself where the system allows it.
+        #[cfg(unix)]
+        std::fs::File::open(folder)?.sync_all()?;
+        Ok(())
+    };
+    settle().with_context(failed)?;
+    Ok(true)
+}
+
+/// Whether both are names of one file that exists.
+pub(crate) fn is_same(a: &Path, b: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let id = |path: &Path| std::fs::metadata(path).map(|found| (found.dev(), found.ino())).ok();
+        id(a).is_some() && id(a) == id(b)
+    }
+    #[cfg(not(unix))]
+    {
+        let id = |path: &Path| std::fs::canonicalize(path).ok();
+        id(a).is_some() && id(a) == id(b)
+    }
+}
+
 /// `tempfile` makes files only their owner can read; outputs should have the mode any new file has.
 fn tempfile_with_usual_mode(folder: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();

@@ -8,6 +8,7 @@ use tomo_metrics::Progress;
 use tomo_model::engine::PassProgress;
 
 use super::interrupt;
+use crate::quantize::WriteProgress;
 
 /// Where bars are drawn: on stderr, or nowhere when nobody watches.
 fn bar(drawn: bool, template: &str) -> ProgressBar {
@@ -63,6 +64,36 @@ impl PassProgress for Bar {
     fn step(&self, layer: u32) {
         self.0.set_message(format!("layer {layer}"));
         self.0.inc(1);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        interrupt::requested()
+    }
+}
+
+/// The bar of a file that is written tensor by tensor.
+pub(crate) struct Writing(ProgressBar);
+
+impl Writing {
+    pub(crate) fn new(drawn: bool) -> Self {
+        Self(bar(drawn, "quantizing {msg:<28} [{bar:28}] {bytes}/{total_bytes}, {eta} left"))
+    }
+
+    /// Takes the bar off the screen.
+    pub(crate) fn clear(&self) {
+        self.0.finish_and_clear();
+    }
+}
+
+impl WriteProgress for Writing {
+    fn start(&self, bytes: u64) {
+        self.0.set_length(bytes);
+        self.0.enable_steady_tick(Duration::from_millis(200));
+    }
+
+    fn reached(&self, tensor: &str, bytes: u64) {
+        self.0.set_message(tomo_render::escape::plain(tensor, 28));
+        self.0.inc(bytes);
     }
 
     fn is_cancelled(&self) -> bool {

@@ -21,6 +21,12 @@ impl<'a> Cursor<'a> {
         u64::try_from(self.at).unwrap_or(u64::MAX)
     }
 
+    /// The bytes read since `start`, an earlier [`Cursor::position`].
+    pub(super) fn since(&self, start: u64) -> &'a [u8] {
+        let start = usize::try_from(start).unwrap_or(self.at);
+        self.header.get(start..self.at).unwrap_or_default()
+    }
+
     fn left(&self) -> u64 {
         u64::try_from(self.header.len() - self.at).unwrap_or(u64::MAX)
     }

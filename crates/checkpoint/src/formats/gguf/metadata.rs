@@ -1,7 +1,8 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::cursor::Cursor;
 use crate::layout::is_hostile;
+use crate::metadata::GgufEntry;
 use crate::{Error, ErrorKind, MetaValue};
 
 /// Entries a file may have; known ones have a few dozen.
@@ -18,9 +19,34 @@ const MIN_ENTRY_BYTES: u64 = 8 + 4 + 1;
 
 /// Reads `count` entries; refuses a key that occurs twice.
 pub(super) fn read(cursor: &mut Cursor<'_>, count: u64) -> Result<BTreeMap<String, MetaValue>, Error> {
+    let mut entries = BTreeMap::new();
+    each(cursor, count, |entry| entries.insert(entry.key, entry.value).is_none())?;
+    Ok(entries)
+}
+
+/// Reads `count` entries as they are stored, and in their order; refuses a key that occurs twice.
+pub(super) fn read_stored(cursor: &mut Cursor<'_>, count: u64) -> Result<Vec<GgufEntry>, Error> {
+    let mut keys = BTreeSet::new();
+    let mut entries = Vec::new();
+    each(cursor, count, |Entry { key, kind, stored, .. }| {
+        entries.push(GgufEntry::stored_as(key.clone(), kind, stored.to_vec()));
+        keys.insert(key)
+    })?;
+    Ok(entries)
+}
+
+struct Entry<'f> {
+    key: String,
+    kind: u32,
+    value: MetaValue,
+    /// The bytes of the value.
+    stored: &'f [u8],
+}
+
+/// Reads and checks `count` entries; `keep` says no to one whose key it has already.
+fn each<'f>(cursor: &mut Cursor<'f>, count: u64, mut keep: impl FnMut(Entry<'f>) -> bool) -> Result<(), Error> {
     let count = cursor.check_count("metadata entries", count, MAX_ENTRIES, MIN_ENTRY_BYTES)?;
     let mut values_left = MAX_VALUES;
-    let mut entries = BTreeMap::new();
     for _ in 0..count {
         let at = cursor.position();
         let key = cursor.string("a metadata key")?;
@@ -32,17 +58,18 @@ pub(super) fn read(cursor: &mut Cursor<'_>, count: u64) -> Result<BTreeMap<Strin
                 .hint("the file was made to mislead whoever prints its keys; do not trust it"));
         }
         let kind = cursor.u32("the type of a metadata value")?;
+        let start = cursor.position();
         let value = Reader { cursor, values_left: &mut values_left, key: &key }.value(kind, 0)?;
-        if entries.contains_key(&key) {
+        let found = key.clone();
+        if !keep(Entry { key, kind, value, stored: cursor.since(start) }) {
             return Err(Error::new(ErrorKind::Malformed, "a metadata key occurs twice")
                 .at_byte(at)
                 .expected("every key once")
-                .found(key)
+                .found(found)
                 .hint("which of the two is meant cannot be known; convert the checkpoint again"));
         }
-        entries.insert(key, value);
     }
-    Ok(entries)
+    Ok(())
 }
 
 struct Reader<'a, 'f> {

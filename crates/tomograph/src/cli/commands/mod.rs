@@ -14,6 +14,7 @@ mod map;
 mod measure;
 mod model_args;
 mod perplexity;
+mod quantize;
 mod run_args;
 mod show;
 mod verify;
@@ -30,6 +31,7 @@ pub(super) enum Command {
     Measure(measure::Args),
     Verify(verify::Args),
     Imatrix(imatrix::Args),
+    Quantize(quantize::Args),
     Show(show::Args),
     Diff(diff::Args),
     Agree(agree::Args),
@@ -49,6 +51,7 @@ impl Command {
             Self::Measure(args) => args.run(context),
             Self::Verify(args) => args.run(context),
             Self::Imatrix(args) => args.run(context),
+            Self::Quantize(args) => args.run(context),
             Self::Show(args) => args.run(context),
             Self::Diff(args) => args.run(context),
             Self::Agree(args) => args.run(context),
