@@ -6,7 +6,7 @@ use anyhow::ensure;
 use tomo_map::Component;
 use tomo_model::change::{Edit, Shared};
 use tomo_model::engine::{Branch, PassProgress, Round, Variant};
-use tomo_plan::{Choice, Dialect, Plan, Stored};
+use tomo_plan::{Choice, Client, Dialect, Plan, Stored};
 use tomo_text::Passages;
 use tomo_verify::Token;
 use tomo_verify::refine::{Problem, Refined, Step, refine};
@@ -209,7 +209,8 @@ fn stored_now(plan: &Plan, cells: &[usize]) -> Vec<Stored> {
 /// Cells that share a tensor, or that the plan ties, with what they may be stored as: of ways that take the same bytes one, the
 /// present one first.
 fn groups(plan: &Plan, types: &[Stored]) -> Vec<Group> {
-    let dialect = tomo_plan::find_client(&plan.client).map_or(Dialect::Gguf, |client| client.dialect);
+    let client = tomo_plan::find_client(&plan.client).ok();
+    let dialect = client.map_or(Dialect::Gguf, |client| client.dialect);
     let key = |at: usize| {
         let cell = &plan.cells[at];
         let name = match dialect {
@@ -248,8 +249,12 @@ fn groups(plan: &Plan, types: &[Stored]) -> Vec<Group> {
             Way { stored, bytes }
         };
         let all_as = |one: &Stored| cells.iter().map(|cell| one.on(plan.cells[*cell].in_features)).collect();
+        let fits = |one: &&Stored| {
+            let rows_fit = |client: &Client| cells.iter().all(|cell| (client.fits)(**one, plan.cells[*cell].in_features));
+            client.is_none_or(rows_fit)
+        };
         let mut ways = vec![way(stored_now(plan, &cells))];
-        for one in types.iter().map(all_as).map(way) {
+        for one in types.iter().filter(fits).map(all_as).map(way) {
             if ways.iter().all(|known| known.bytes != one.bytes) {
                 ways.push(one);
             }
