@@ -52,6 +52,108 @@ pub enum PlanError {
         /// The cell.
         cell: String,
     },
+    /// A budget that is none.
+    #[error("the budget is not understood\n  expected: {expected}\n  found: {text}")]
+    Budget {
+        /// As it was written, quoted.
+        text: String,
+        /// How it is written.
+        expected: &'static str,
+    },
+    /// A budget that says nothing of this kind of plan.
+    #[error("a budget of {text} says nothing about a plan of {kind}\n  expected: {expected}")]
+    BudgetKind {
+        /// As it was written.
+        text: String,
+        /// What the plan decides.
+        kind: &'static str,
+        /// Which budgets do.
+        expected: &'static str,
+    },
+    /// A budget below what the smallest decisions take.
+    #[error(
+        "the budget is too small\n  asked: {asked}, which leaves {limit} {unit}\n  smallest possible: {smallest} {unit}\n  hint: {hint}"
+    )]
+    Infeasible {
+        /// As it was asked for.
+        asked: String,
+        /// What it leaves to the cells.
+        limit: u64,
+        /// What they take at least.
+        smallest: u64,
+        /// Of what.
+        unit: &'static str,
+        /// What to do.
+        hint: String,
+    },
+    /// A map that lacks what costs are made of.
+    #[error("the map cannot say what decisions cost\n  costs: {model}\n  missing: {missing}\n  hint: {command}")]
+    Columns {
+        /// Which costs were asked for.
+        model: String,
+        /// Which columns are not there.
+        missing: String,
+        /// What to run.
+        command: String,
+    },
+    /// Cells without a score.
+    #[error("the column {column} has no usable score for {cells}\n  hint: {hint}")]
+    Scores {
+        /// Id of the metric.
+        column: String,
+        /// Which cells, and why.
+        cells: String,
+        /// What to do.
+        hint: String,
+    },
+    /// A metric that costs or worth cannot be made of.
+    #[error("{metric} cannot decide a plan\n  found: {reason}")]
+    Metric {
+        /// Its id.
+        metric: String,
+        /// Why.
+        reason: String,
+    },
+    /// A wish that cannot be met.
+    #[error("{text} cannot be kept\n  found: {reason}")]
+    Keep {
+        /// The wish.
+        text: String,
+        /// Why.
+        reason: String,
+    },
+    /// A type that the client lacks.
+    #[error("{client} cannot store weights as {stored}\n  expected: {known}")]
+    ClientType {
+        /// The client.
+        client: String,
+        /// The type.
+        stored: String,
+        /// Its types.
+        known: String,
+    },
+    /// A mix that does not exist, or a client without a rule of its own.
+    #[error("there is no rule to follow\n  found: {reason}\n  expected: one of llama.cpp's mixes, {known}")]
+    Rule {
+        /// Why.
+        reason: String,
+        /// Ids of mixes.
+        known: String,
+    },
+    /// A map that nothing can be planned from.
+    #[error("nothing can be planned from this map\n  found: {reason}")]
+    Map {
+        /// Why.
+        reason: String,
+    },
+    /// An address that selects nothing.
+    #[error(transparent)]
+    Selection(#[from] tomo_map::SelectionError),
+    /// A baseline that does not exist.
+    #[error("no baseline is called {text}\n  expected: uniform, rule, random, random:SEED or inverted")]
+    Baseline {
+        /// As it was written, quoted.
+        text: String,
     /// A name that cannot stand in a file for another program.
     #[error(
         "the tensor of {cell} has a name that cannot be written down safely\n  found: {name}\n  expected: letters, digits and . _ -"

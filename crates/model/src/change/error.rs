@@ -1,4 +1,4 @@
-use tomo_map::CellId;
+use tomo_map::{CellId, SelectionError};
 
 use crate::ModelError;
 use crate::engine::EngineError;
@@ -17,38 +17,9 @@ pub enum ChangeError {
         text: String,
     },
 
-    /// An address that is none.
-    #[error(
-        "{text} selects no cells\n  expected: all, or layers, component and expert, each where it matters: L12, L3-7.mlp, \
-         attn.v, L12.mlp.down, L12.mlp.down.e3{}",
-        did_you_mean(near)
-    )]
-    Selection {
-        /// What was found, quoted.
-        text: String,
-        /// Components with like names.
-        near: Vec<String>,
-    },
-
-    /// A layer beyond the last.
-    #[error("{selection} selects a layer that the model does not have\n  expected: 0 to {}\n  found: {layer}", .layers.saturating_sub(1))]
-    Layer {
-        /// The address.
-        selection: String,
-        /// The layer.
-        layer: u32,
-        /// L.
-        layers: u32,
-    },
-
-    /// An address at which there is no cell.
-    #[error("{selection} selects no cell of this model\n  found: {there}")]
-    Nothing {
-        /// The address.
-        selection: String,
-        /// What there is.
-        there: String,
-    },
+    /// An address that selects no cells.
+    #[error(transparent)]
+    Selection(#[from] SelectionError),
 
     /// A word that names no edit.
     #[error("no edit is called {word}\n  expected: one of {known}{}", did_you_mean(near))]

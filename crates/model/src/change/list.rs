@@ -3,11 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use tomo_map::{CellId, Grid};
+use tomo_map::{CellId, Grid, Selection};
 
 use super::edits::{Defaults, Edit, EditContext};
 use super::error::ChangeError;
-use super::selection::Selection;
 use super::shared::Shared;
 use crate::engine::Variant;
 

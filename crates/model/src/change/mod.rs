@@ -9,12 +9,11 @@ mod edits;
 mod error;
 mod list;
 mod means;
-mod selection;
 mod shared;
 
 pub use edits::{Defaults, EDITS, Edit, EditContext, EditKind, Made, Quantization, Rank};
 pub use error::ChangeError;
 pub use list::{Changes, Entry, MadeVariant, Note};
 pub use means::{MeanOutput, Means};
-pub use selection::Selection;
 pub use shared::Shared;
+pub use tomo_map::Selection;

@@ -1,4 +1,12 @@
 //! Everything that is held against this crate, in one binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod adapt;
+mod ask;
+mod baseline;
+mod bits;
+mod cost;
+mod knapsack;
 mod plan;
+mod rules;
+mod samples;

@@ -1,20 +1,60 @@
-//! Which cells a change is made to.
+//! Cells by address, as people type them.
 
 use std::fmt;
 use std::str::FromStr;
 
-use tomo_map::{CellId, Component, Grid, near_names};
+use crate::{CellId, Component, Grid, near_names};
 
-use super::error::ChangeError;
+/// Why an address selects nothing.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SelectionError {
+    /// An address that is none.
+    #[error(
+        "{text} selects no cells\n  expected: all, or layers, component and expert, each where it matters: L12, L3-7.mlp, \
+         attn.v, L12.mlp.down, L12.mlp.down.e3{}",
+        did_you_mean(near)
+    )]
+    Form {
+        /// What was found, quoted.
+        text: String,
+        /// Components with like names.
+        near: Vec<String>,
+    },
+
+    /// A layer beyond the last.
+    #[error("{selection} selects a layer that the model does not have\n  expected: 0 to {}\n  found: {layer}", .layers.saturating_sub(1))]
+    Layer {
+        /// The address.
+        selection: String,
+        /// The layer.
+        layer: u32,
+        /// L.
+        layers: u32,
+    },
+
+    /// An address at which there is no cell.
+    #[error("{selection} selects no cell of this model\n  found: {there}")]
+    Nothing {
+        /// The address.
+        selection: String,
+        /// What there is.
+        there: String,
+    },
+}
+
+fn did_you_mean(near: &[String]) -> String {
+    if near.is_empty() { String::new() } else { format!("\n  hint: did you mean {}?", near.join(" or ")) }
+}
 
 /// Cells by address: `L12.mlp.down`, `attn.v`, `L3-7.mlp`, `L0.mlp.up.e3`, `all`; several separated by commas.
 ///
 /// ```
-/// use tomo_model::change::Selection;
+/// use tomo_map::Selection;
 ///
 /// let selection: Selection = "L3-7.mlp.down, attn".parse()?;
 /// assert_eq!(selection.to_string(), "L3-7.mlp.down,attn");
-/// # Ok::<(), tomo_model::change::ChangeError>(())
+/// # Ok::<(), tomo_map::SelectionError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Selection {
@@ -86,13 +126,13 @@ impl Selection {
     ///
     /// # Errors
     /// A layer that the model does not have; an address at which there is no cell.
-    pub fn cells(&self, grid: &Grid) -> Result<Vec<usize>, ChangeError> {
+    pub fn cells(&self, grid: &Grid) -> Result<Vec<usize>, SelectionError> {
         for part in &self.parts {
             if let Some((_, last)) = part.layers.filter(|(_, last)| *last >= grid.layers) {
-                return Err(ChangeError::Layer { selection: part.to_string(), layer: last, layers: grid.layers });
+                return Err(SelectionError::Layer { selection: part.to_string(), layer: last, layers: grid.layers });
             }
             if !grid.cells.iter().any(|cell| part.holds(cell.id)) {
-                return Err(ChangeError::Nothing { selection: part.to_string(), there: part.what_is_there(grid) });
+                return Err(SelectionError::Nothing { selection: part.to_string(), there: part.what_is_there(grid) });
             }
         }
         let held = |id: CellId| self.parts.iter().any(|part| part.holds(id));
@@ -146,18 +186,18 @@ impl fmt::Display for Selection {
 }
 
 impl FromStr for Selection {
-    type Err = ChangeError;
+    type Err = SelectionError;
 
-    fn from_str(text: &str) -> Result<Self, ChangeError> {
+    fn from_str(text: &str) -> Result<Self, SelectionError> {
         let parts = text.split(',').map(|part| part.trim().parse()).collect::<Result<_, _>>()?;
         Ok(Self { parts })
     }
 }
 
 impl FromStr for Part {
-    type Err = ChangeError;
+    type Err = SelectionError;
 
-    fn from_str(text: &str) -> Result<Self, ChangeError> {
+    fn from_str(text: &str) -> Result<Self, SelectionError> {
         if text == "all" {
             return Ok(Self::default());
         }
@@ -206,12 +246,12 @@ fn number(digits: &str) -> Option<u32> {
     digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
-fn wrong(text: &str) -> ChangeError {
+fn wrong(text: &str) -> SelectionError {
     // What surrounds the component may be right: its nearest name is looked for alone, and put back.
     let is_component =
         |word: &&str| layers_from_word(word).is_none() && word.strip_prefix('e').and_then(number).is_none();
     let asked = text.split('.').filter(is_component).collect::<Vec<_>>().join(".");
     let words = Component::ALL.iter().map(|c| c.id()).chain(Sublayer::ALL.map(Sublayer::word)).chain(["all"]);
     let near = near_names(&asked, words.map(str::to_owned));
-    ChangeError::Selection { text: format!("{text:?}"), near }
+    SelectionError::Form { text: format!("{text:?}"), near }
 }
