@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
+use tomo_map::Map;
 use tomo_model::Model;
 use tomo_model::change::{Defaults, Edit, EditContext, Note, Shared};
 use tomo_model::engine::{ComparePlan, PassProgress, Variant};
-use tomo_plan::{About, Decision, Kind, Plan, Stored};
+use tomo_plan::{About, Baseline, Client, Decision, Kind, Plan, Stored};
 use tomo_text::{Passages, Windows};
 use tomo_verify::proof::{Arm, Proof, Role, prove};
 
@@ -20,6 +21,40 @@ pub(crate) const SHARED_BYTES: u64 = 256_000_000;
 /// Share of the passages of a held-out text that may be in the text that a plan was made from: what two texts of one language and
 /// kind have in common by chance.
 const MOST_OVERLAP: f64 = 0.02;
+
+/// Folder beside a plan with what it is held against: a plan per file, by its name.
+pub const BASELINES: &str = "baselines";
+
+/// Random plans that a plan is held against.
+pub const RANDOM_PLANS: u64 = 5;
+
+/// What `plan` is held against: uniform, the client's own rule, random plans and the inverted one, each with the name of its file in
+/// [`BASELINES`] without the ending; and why some are missing, in sentences without the full stop.
+pub fn baselines(
+    map: &Map,
+    client: &'static Client,
+    options: &tomo_plan::Options,
+    plan: &Plan,
+) -> (Vec<(String, Plan)>, Vec<String>) {
+    let random = (0..RANDOM_PLANS).map(Baseline::Random);
+    let all = [Baseline::Uniform, Baseline::Rule].into_iter().chain(random).chain([Baseline::Inverted]);
+    let (mut plans, mut notes) = (Vec::new(), Vec::new());
+    for which in all {
+        match tomo_plan::baseline(map, client, options, plan, which) {
+            Ok(baseline) => plans.push((file_name(which), baseline)),
+            Err(error) => {
+                let first = error.to_string().lines().next().unwrap_or_default().to_owned();
+                notes.push(format!("no plan {} to hold it against: {first}", file_name(which)));
+            }
+        }
+    }
+    (plans, notes)
+}
+
+/// The file of a baseline, without its ending.
+pub fn file_name(which: Baseline) -> String {
+    which.to_string().replace(':', "-")
+}
 
 /// A plan that takes part.
 #[derive(Clone, PartialEq, Debug)]

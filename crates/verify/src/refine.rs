@@ -453,7 +453,7 @@ impl Search<'_> {
 }
 
 /// Halvings of the toll on moves.
-const HALVINGS: usize = 14;
+const HALVINGS: usize = 12;
 
 enum Taken {
     Step,

@@ -117,7 +117,7 @@ impl Baseline {
     fn files(self) -> Vec<String> {
         match self {
             Self::None => Vec::new(),
-            Self::Random => (0..RANDOM).map(|seed| format!("random-{seed}")).collect(),
+            Self::Random => (0..proof::RANDOM_PLANS).map(|seed| format!("random-{seed}")).collect(),
             one => vec![one.to_string()],
         }
     }
@@ -286,7 +286,7 @@ impl Args {
     /// The plan and what it is held against.
     fn candidates(&self, plan: Plan, notes: &mut Vec<String>) -> anyhow::Result<Vec<Candidate>> {
         let mut candidates = vec![Candidate { name: "this plan".to_owned(), role: Role::Ours, plan }];
-        let folder = folder_of(&self.plan).join(BASELINES);
+        let folder = folder_of(&self.plan).join(proof::BASELINES);
         let (mut found, mut lacking) = (Vec::new(), Vec::new());
         for baseline in self.baselines.iter().filter(|baseline| **baseline != Baseline::None) {
             let before = found.len();
@@ -322,12 +322,6 @@ impl Args {
 
 /// The refined plan, beside the plan.
 const REFINED: &str = "plan.refined.json";
-
-/// Folder of the baselines, beside the plan.
-const BASELINES: &str = "baselines";
-
-/// Random plans that are looked for.
-const RANDOM: u32 = 5;
 
 fn folder_of(plan: &Path) -> PathBuf {
     if plan.is_dir() { plan.to_owned() } else { plan.parent().unwrap_or(Path::new("")).to_owned() }
