@@ -113,6 +113,9 @@ mod tests {
         let raced = &notes(&[8, 2, 4])[0];
         assert!(raced.starts_with("2 of 3 cells got 2 or more of the 8") && raced.contains("settled"), "{raced}");
         let ended = &notes(&[4, 4, 0])[0];
-        assert!(ended.starts_with("2 of 3 cells got 4 or more") && ended.ends_with("the scan was ended before"), "{ended}");
+        assert!(
+            ended.starts_with("2 of 3 cells got 4 or more") && ended.ends_with("the scan was ended before"),
+            "{ended}"
+        );
     }
 }

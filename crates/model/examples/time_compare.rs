@@ -61,7 +61,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let cells = model.cells().len();
     let engine = Engine::new(Arc::new(model), architecture, options)?;
     let lengths: Vec<usize> = sequences.iter().map(Vec::len).collect();
-    let variant = |cell: usize| Variant { changes: vec![(cell, Change::Weights(Arc::new(Rounded)))], ..Variant::default() };
+    let variant =
+        |cell: usize| Variant { changes: vec![(cell, Change::Weights(Arc::new(Rounded)))], ..Variant::default() };
     let grid: Vec<Variant> = (0..cells).map(variant).collect();
     let count = count.parse::<usize>()?.clamp(1, cells);
     // One from each of so many equal stretches, the columns in turn.

@@ -220,7 +220,10 @@ fn group(frame: &Frame<'_>, cells: Vec<usize>, allowed: &[Vec<Stored>]) -> Resul
         let names: Vec<String> = cells.iter().take(4).map(|cell| frame.cells()[*cell].id.to_string()).collect();
         return Err(PlanError::Keep {
             text: "what is to be kept".to_owned(),
-            reason: format!("{} are stored alike, and no type is allowed for all of them and fits their rows", names.join(", ")),
+            reason: format!(
+                "{} are stored alike, and no type is allowed for all of them and fits their rows",
+                names.join(", ")
+            ),
         });
     }
     Ok(Group { cells, options })

@@ -154,6 +154,7 @@ pub enum PlanError {
     Baseline {
         /// As it was written, quoted.
         text: String,
+    },
     /// A name that cannot stand in a file for another program.
     #[error(
         "the tensor of {cell} has a name that cannot be written down safely\n  found: {name}\n  expected: letters, digits and . _ -"

@@ -21,11 +21,12 @@ pub mod draws_file;
 mod kept_file;
 pub mod measure;
 pub mod measured_file;
+pub mod planning;
 pub mod proof;
 pub mod proof_file;
 pub mod quantize;
-mod reverse;
 pub mod refined;
+mod reverse;
 pub mod run;
 pub mod scan;
 

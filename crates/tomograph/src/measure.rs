@@ -88,7 +88,8 @@ impl<'a> Measurement<'a> {
         };
         let made = context.variant(&self.edits)?;
         self.notes = made.notes;
-        let Some(Kept { original, damage }) = compare(run, &[made.variant], &self.plan, &self.plan.rounds, progress)? else {
+        let Some(Kept { original, damage }) = compare(run, &[made.variant], &self.plan, &self.plan.rounds, progress)?
+        else {
             return Ok(None);
         };
         let damage = damage.first().map_or(&[][..], Vec::as_slice);

@@ -4,11 +4,10 @@
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
-use tomo_map::Map;
 use tomo_model::Model;
 use tomo_model::change::{Defaults, Edit, EditContext, Note, Shared};
 use tomo_model::engine::{ComparePlan, PassProgress, Variant};
-use tomo_plan::{About, Baseline, Client, Decision, Kind, Plan, Stored};
+use tomo_plan::{About, Decision, Kind, Plan, Stored};
 use tomo_text::{Passages, Windows};
 use tomo_verify::proof::{Arm, Proof, Role, prove};
 
@@ -21,40 +20,6 @@ pub(crate) const SHARED_BYTES: u64 = 256_000_000;
 /// Share of the passages of a held-out text that may be in the text that a plan was made from: what two texts of one language and
 /// kind have in common by chance.
 const MOST_OVERLAP: f64 = 0.02;
-
-/// Folder beside a plan with what it is held against: a plan per file, by its name.
-pub const BASELINES: &str = "baselines";
-
-/// Random plans that a plan is held against.
-pub const RANDOM_PLANS: u64 = 5;
-
-/// What `plan` is held against: uniform, the client's own rule, random plans and the inverted one, each with the name of its file in
-/// [`BASELINES`] without the ending; and why some are missing, in sentences without the full stop.
-pub fn baselines(
-    map: &Map,
-    client: &'static Client,
-    options: &tomo_plan::Options,
-    plan: &Plan,
-) -> (Vec<(String, Plan)>, Vec<String>) {
-    let random = (0..RANDOM_PLANS).map(Baseline::Random);
-    let all = [Baseline::Uniform, Baseline::Rule].into_iter().chain(random).chain([Baseline::Inverted]);
-    let (mut plans, mut notes) = (Vec::new(), Vec::new());
-    for which in all {
-        match tomo_plan::baseline(map, client, options, plan, which) {
-            Ok(baseline) => plans.push((file_name(which), baseline)),
-            Err(error) => {
-                let first = error.to_string().lines().next().unwrap_or_default().to_owned();
-                notes.push(format!("no plan {} to hold it against: {first}", file_name(which)));
-            }
-        }
-    }
-    (plans, notes)
-}
-
-/// The file of a baseline, without its ending.
-pub fn file_name(which: Baseline) -> String {
-    which.to_string().replace(':', "-")
-}
 
 /// A plan that takes part.
 #[derive(Clone, PartialEq, Debug)]
@@ -97,7 +62,9 @@ impl<'a> Trial<'a> {
             let made = context(run).variant_sharing(&edits, &shared)?;
             variants.push(made.variant);
             // The same is true of the same cells in most arms.
-            notes.extend(made.notes.into_iter().filter(|new| notes.iter().all(|old| old.text != new.text)).collect::<Vec<_>>());
+            notes.extend(
+                made.notes.into_iter().filter(|new| notes.iter().all(|old| old.text != new.text)).collect::<Vec<_>>(),
+            );
         }
         let plan = run.engine.plan_compare(&run.lengths(), &variants)?;
         Ok(Self { run, candidates, variants, seed, plan, notes })
@@ -113,7 +80,8 @@ impl<'a> Trial<'a> {
     /// # Errors
     /// Weights that cannot be read, an arm whose losses are not finite.
     pub fn run(&self, progress: &dyn PassProgress) -> anyhow::Result<Option<Proof>> {
-        let Some(Kept { original, damage }) = compare(self.run, &self.variants, &self.plan, &self.plan.rounds, progress)?
+        let Some(Kept { original, damage }) =
+            compare(self.run, &self.variants, &self.plan, &self.plan.rounds, progress)?
         else {
             return Ok(None);
         };
@@ -144,7 +112,8 @@ pub(crate) fn edits(model: &Model, plan: &Plan) -> anyhow::Result<Vec<(usize, Ed
     let mut edits = Vec::new();
     for (decision, stored) in plan.stored() {
         let at = model.grid().cells.binary_search_by_key(&decision.id, |cell| cell.id).ok();
-        let at = at.with_context(|| format!("the model has no cell {}\n  hint: the plan is of another model", decision.id))?;
+        let at =
+            at.with_context(|| format!("the model has no cell {}\n  hint: the plan is of another model", decision.id))?;
         let source = &model.cells()[at];
         ensure!(
             (source.out_features, source.in_features) == (decision.out_features, decision.in_features),
@@ -234,7 +203,9 @@ pub fn check_text(about: &About, held_out: &Windows) -> anyhow::Result<Option<St
             let passages: Passages = passages.parse().context("the plan's text_passages cannot be read")?;
             check_overlap(held_out, &passages, what).map(Some)
         }
-        (None, Some(_)) => Ok(Some(format!("whether the text has passages of {what} is not known: it keeps only a digest of it"))),
+        (None, Some(_)) => {
+            Ok(Some(format!("whether the text has passages of {what} is not known: it keeps only a digest of it")))
+        }
         (None, None) => Ok(Some("the plan was made without a text".to_owned())),
     }
 }

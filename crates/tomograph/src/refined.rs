@@ -98,8 +98,7 @@ impl<'a> Refining<'a> {
     /// # Errors
     /// Weights that cannot be read.
     pub fn run(&self, command: &str, progress: &dyn PassProgress) -> anyhow::Result<Option<(Plan, Refined)>> {
-        let mut measure =
-            |choices: &[Vec<usize>], sequences: &[usize]| self.measure(choices, sequences, progress);
+        let mut measure = |choices: &[Vec<usize>], sequences: &[usize]| self.measure(choices, sequences, progress);
         let Some(refined) = refine(&self.problem, &solve, &mut measure)? else { return Ok(None) };
         Ok(Some((self.refined_plan(&refined, command)?, refined)))
     }
@@ -211,7 +210,11 @@ fn groups(plan: &Plan, types: &[Stored]) -> Vec<Group> {
     let client = tomo_plan::find_client(&plan.client).ok();
     let of_plan = || {
         let mut all: Vec<Stored> = Vec::new();
-        plan.stored().for_each(|(_, stored)| if !all.contains(&stored) { all.push(stored) });
+        plan.stored().for_each(|(_, stored)| {
+            if !all.contains(&stored) {
+                all.push(stored)
+            }
+        });
         all
     };
     let types = if types.is_empty() { of_plan() } else { types.to_vec() };
@@ -254,7 +257,53 @@ fn most_common(choices: &[Vec<usize>]) -> Vec<usize> {
 
 /// The cheapest choice within so many bytes.
 fn solve(offers: &[Vec<(u64, f64)>], limit: u64) -> Option<Vec<usize>> {
+<<<<<<< HEAD
     let item = |group: &Vec<(u64, f64)>| group.iter().map(|(size, cost)| Offer { size: *size, cost: *cost }).collect();
     let items: Vec<Vec<Offer>> = offers.iter().map(item).collect();
     knapsack::solve(&items, limit).ok().map(|solution| solution.chosen)
+=======
+    let at = |price: f64| -> Vec<usize> {
+        let best = |group: &Vec<(u64, f64)>| {
+            let total = |at: &usize| group[*at].1 + price * group[*at].0 as f64;
+            // Of equals the smaller one.
+            (0..group.len())
+                .min_by(|a, b| total(a).total_cmp(&total(b)).then(group[*a].0.cmp(&group[*b].0)))
+                .unwrap_or(0)
+        };
+        offers.iter().map(best).collect()
+    };
+    let size = |chosen: &[usize]| chosen.iter().zip(offers).map(|(at, group)| group[*at].0).sum::<u64>();
+    let mut chosen = at(0.0);
+    if size(&chosen) > limit {
+        let costs = offers.iter().flatten().map(|(_, cost)| cost.abs());
+        let (mut low, mut high) = (0.0, 2.0 * costs.fold(f64::MIN_POSITIVE, f64::max));
+        chosen = at(high);
+        if size(&chosen) > limit {
+            return None;
+        }
+        for _ in 0..HALVINGS {
+            let price = f64::midpoint(low, high);
+            let found = at(price);
+            if size(&found) <= limit {
+                (high, chosen) = (price, found);
+            } else {
+                low = price;
+            }
+        }
+    }
+    loop {
+        let room = limit - size(&chosen);
+        let offer = |group: usize| {
+            let (now, cost) = offers[group][chosen[group]];
+            let better = move |(at, (size, other)): (usize, &(u64, f64))| {
+                (*other < cost && *size <= now.saturating_add(room)).then_some((cost - other, group, at))
+            };
+            offers[group].iter().enumerate().filter_map(better)
+        };
+        let Some((_, group, at)) = (0..offers.len()).flat_map(offer).max_by(|a, b| a.0.total_cmp(&b.0)) else {
+            return Some(chosen);
+        };
+        chosen[group] = at;
+    }
+>>>>>>> main
 }

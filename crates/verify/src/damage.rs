@@ -97,7 +97,8 @@ impl Damage {
 /// often as its sequence was drawn.
 fn percentile_of_tokens(damage: &[Vec<Token>], share: f64, bootstrap: &Bootstrap) -> Option<Estimate> {
     let value = quantile(&mut damage.iter().flatten().map(|token| token.kl).collect::<Vec<_>>(), share)?;
-    let of = |(at, sequence): (usize, &Vec<Token>)| sequence.iter().map(move |token| (token.kl, at)).collect::<Vec<_>>();
+    let of =
+        |(at, sequence): (usize, &Vec<Token>)| sequence.iter().map(move |token| (token.kl, at)).collect::<Vec<_>>();
     let mut highest_first: Vec<(f64, usize)> = damage.iter().enumerate().flat_map(of).collect();
     highest_first.sort_by(|a, b| b.0.total_cmp(&a.0));
     let interval = bootstrap.interval(|counts| {

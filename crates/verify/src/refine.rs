@@ -122,11 +122,7 @@ pub type Measure<'a, E> = dyn FnMut(&[Vec<usize>], &[usize]) -> Result<Option<Ve
 ///
 /// # Errors
 /// Whatever `measure` fails with.
-pub fn refine<E>(
-    problem: &Problem,
-    solve: &Solve<'_>,
-    measure: &mut Measure<'_, E>,
-) -> Result<Option<Refined>, E> {
+pub fn refine<E>(problem: &Problem, solve: &Solve<'_>, measure: &mut Measure<'_, E>) -> Result<Option<Refined>, E> {
     let all: Vec<usize> = (0..problem.tokens.len()).collect();
     let Some(first) = measure(std::slice::from_ref(&problem.start), &all)?.and_then(|mut found| found.pop()) else {
         return Ok(None);
@@ -219,10 +215,8 @@ impl Search<'_> {
             moves.retain(|m| groups.contains(&m.group));
         }
         let sequences = ((may / (moves.len() as f64 * per_sequence)).floor() as usize).clamp(few, count);
-        let mut known: Vec<Known> = moves
-            .into_iter()
-            .map(|id| Known { id, mean: 0.0, error: 0.0, seen: 0, sums: Vec::new() })
-            .collect();
+        let mut known: Vec<Known> =
+            moves.into_iter().map(|id| Known { id, mean: 0.0, error: 0.0, seen: 0, sums: Vec::new() }).collect();
         let everything: Vec<usize> = (0..known.len()).collect();
         if !self.more(&mut known, &everything, sequences, measure)? {
             return Ok(None);

@@ -99,7 +99,10 @@ impl Entrants {
             for arm in &self.arms {
                 let is_open = arm.edit == Edit::Mean && context.means.is_none();
                 let change = context.make(cell, if is_open { &Edit::Zero } else { &arm.edit })?.change;
-                variants.push(Variant { changes: change.map(|change| (cell, change)).into_iter().collect(), ..Variant::default() });
+                variants.push(Variant {
+                    changes: change.map(|change| (cell, change)).into_iter().collect(),
+                    ..Variant::default()
+                });
             }
         }
         Ok(variants)

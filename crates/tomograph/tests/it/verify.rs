@@ -146,14 +146,17 @@ fn an_arm_is_what_measure_says_of_the_same_changes() {
     let text = text_of(&demo("prose.jsonl"));
     let measure = |changes: &[&str]| {
         let changes = changes.iter().flat_map(|change| ["--change", change]);
-        let fixed = ["measure", &text_of(&demo("base")), "--text", &text, "--tokens", "1536", "--sequence", "128", "--json"]
-            .map(str::to_owned);
+        let fixed =
+            ["measure", &text_of(&demo("base")), "--text", &text, "--tokens", "1536", "--sequence", "128", "--json"]
+                .map(str::to_owned);
         run(fixed.into_iter().chain(changes.map(str::to_owned))).ended(Exit::Success).json()
     };
     let odd: Vec<String> = (1..28).step_by(2).map(|layer| format!("L{layer}=int2:g32")).collect();
     let uneven: Vec<&str> = std::iter::once("all=int4:g32").chain(odd.iter().map(String::as_str)).collect();
     for (arm, measured) in [(0, measure(&["all=int3:g32"])), (1, measure(&uneven))] {
-        for (path, key) in [("/kl/value", "kl"), ("/nll/value", "nll"), ("/kl_p99/value", "kl_p99"), ("/top1/value", "top1")] {
+        for (path, key) in
+            [("/kl/value", "kl"), ("/nll/value", "nll"), ("/kl_p99/value", "kl_p99"), ("/top1/value", "top1")]
+        {
             assert_eq!(number(&found["arms"][arm], path), measured[key].as_f64().unwrap(), "{arm} {key}");
         }
         assert_eq!(found["arms"][arm]["kl"]["interval"][0], measured["kl_low"], "{arm}");
@@ -171,8 +174,15 @@ fn words_for_a_reader_in_80_columns_and_narrower() {
         assert!(said.out.lines().all(|line| line.chars().count() <= width), "{width}\n{}", said.out);
         let words = said.out.split_whitespace().collect::<Vec<_>>().join(" ");
         for part in [
-            "this plan", "uniform", "random-0", "inverted *", "against uniform: helps", "verdict: helps. Use this plan",
-            "of another size than the plan", "not held against rule", "tokens predicted in 12 sequences",
+            "this plan",
+            "uniform",
+            "random-0",
+            "inverted *",
+            "against uniform: helps",
+            "verdict: helps. Use this plan",
+            "of another size than the plan",
+            "not held against rule",
+            "tokens predicted in 12 sequences",
         ] {
             assert!(words.contains(part), "{width}: no {part:?} in\n{}", said.out);
         }
@@ -184,7 +194,10 @@ fn words_for_a_reader_in_80_columns_and_narrower() {
     let outputs: Vec<&str> = files.iter().flat_map(|file| ["-o", file.as_str()]).collect();
     run(case.arguments(&outputs)).ended(Exit::Success);
     let [md, json, csv] = [0, 1, 2].map(|at| fs::read_to_string(&files[at]).unwrap());
-    assert!(md.contains("| this plan |") && md.contains("inverted (another size)") && md.contains("verdict: helps"), "{md}");
+    assert!(
+        md.contains("| this plan |") && md.contains("inverted (another size)") && md.contains("verdict: helps"),
+        "{md}"
+    );
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&json["schema"], &json["arms"][3]["same_size"]), (&"tomograph.proof/1".into(), &false.into()));
     let kl = csv.lines().find(|line| line.starts_with("this plan,ours,") && line.contains(",kl,")).unwrap();
@@ -215,8 +228,19 @@ fn the_text_of_the_map_and_passages_of_it_are_refused() {
     assert!(err.contains("passages of the text that the plan was made from") && err.contains("found: 5"), "{err}");
     // Of other windows of another text, nothing.
     let sums = text_of(&demo("sums.jsonl"));
-    run(["perplexity", &text_of(&demo("base")), "--text", &sums, "--tokens", "1024", "--sequence", "128", "--save-token-ids", &ids])
-        .ended(Exit::Success);
+    run([
+        "perplexity",
+        &text_of(&demo("base")),
+        "--text",
+        &sums,
+        "--tokens",
+        "1024",
+        "--sequence",
+        "128",
+        "--save-token-ids",
+        &ids,
+    ])
+    .ended(Exit::Success);
     ours.about.text_passages = Some(Windows::read_json(Path::new(&ids)).unwrap().passages().to_string());
     case.write("plan", &ours);
     let noted = case.found(Exit::Success, &[]);
@@ -247,7 +271,11 @@ fn what_cannot_be_verified_is_said() {
         plan.cells.iter_mut().for_each(|cell| cell.choice = Choice::Rank { rank: 8, alpha: 16 });
     };
     refused(&ranks, &["expected: kind bits", "found: kind rank"], &[]);
-    refused(&|plan| plan.about.model = "no/such/model.gguf".to_owned(), &["no/such/model.gguf", "name it behind the plan"], &[]);
+    refused(
+        &|plan| plan.about.model = "no/such/model.gguf".to_owned(),
+        &["no/such/model.gguf", "name it behind the plan"],
+        &[],
+    );
     refused(&|plan| plan.cells[5].in_features = 7, &["another shape", "L0.mlp.down", "x 7"], &["--force"]);
     refused(&|plan| plan.cells.last_mut().unwrap().id.layer = 99, &["no cell L99"], &[]);
     let text = text_of(&demo("prose.jsonl"));
@@ -288,7 +316,14 @@ fn refining_finds_a_better_plan_and_says_how() {
     let case = Case::new(&even(), &[("uniform", &even())]);
     let sample = text_of(&demo("sample.jsonl"));
     let args = [
-        "--refine", "150", "--calibrate", &sample, "--calibrate-tokens", "1024", "--types", "int2:g32,int3:g32,int4:g32",
+        "--refine",
+        "150",
+        "--calibrate",
+        &sample,
+        "--calibrate-tokens",
+        "1024",
+        "--types",
+        "int2:g32,int3:g32,int4:g32",
     ];
     let outcome = run(case.arguments(&[&args[..], &["--json"]].concat()));
     let found = outcome.json();
@@ -312,7 +347,15 @@ fn refining_finds_a_better_plan_and_says_how() {
     run(case.arguments(&args)).ended(Exit::Success);
     assert_eq!(read(), refined);
     let swapped = [
-        "verify", &case.path("plan.refined.json"), "--text", &sample, "--tokens", "1024", "--sequence", "128", "--beside",
+        "verify",
+        &case.path("plan.refined.json"),
+        "--text",
+        &sample,
+        "--tokens",
+        "1024",
+        "--sequence",
+        "128",
+        "--beside",
         &format!("uniform={}", case.path("plan.json")),
     ]
     .map(str::to_owned);

@@ -115,7 +115,11 @@ fn arms_of_another_size_take_no_part() {
     let arms = [arm(Role::Ours, 10_000, good), arm(Role::Uniform, 10_011, bad)];
     let proof = prove(&original, &arms, 0).unwrap();
     assert!(proof.verdict.is_none() && proof.arm(Role::Uniform).is_none() && !proof.arms[1].same_size);
-    assert!(proof.notes.iter().any(|note| note.contains("another size") && note.contains("uniform")), "{:?}", proof.notes);
+    assert!(
+        proof.notes.iter().any(|note| note.contains("another size") && note.contains("uniform")),
+        "{:?}",
+        proof.notes
+    );
     assert!(proof.sentences().join("\n").contains("no verdict"));
 }
 

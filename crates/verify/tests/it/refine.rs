@@ -26,7 +26,8 @@ fn solve(offers: &[Vec<(u64, f64)>], limit: u64) -> Option<Vec<usize>> {
         best = next;
         picks.push(pick);
     }
-    let mut at = (0..=limit).filter(|at| best[*at].is_some()).min_by(|a, b| best[*a].unwrap().total_cmp(&best[*b].unwrap()))?;
+    let mut at =
+        (0..=limit).filter(|at| best[*at].is_some()).min_by(|a, b| best[*a].unwrap().total_cmp(&best[*b].unwrap()))?;
     let mut chosen = Vec::new();
     for (group, pick) in offers.iter().zip(&picks).rev() {
         chosen.push(pick[at]);
@@ -67,7 +68,8 @@ impl World {
 
     fn cost(&self, choice: &[usize]) -> f64 {
         // A bit less makes the squared error four times as large.
-        let sum: f64 = choice.iter().zip(&self.weights).map(|(option, weight)| weight * 0.25_f64.powi(*option as i32)).sum();
+        let sum: f64 =
+            choice.iter().zip(&self.weights).map(|(option, weight)| weight * 0.25_f64.powi(*option as i32)).sum();
         sum + self.curve * sum * sum
     }
 
@@ -75,7 +77,8 @@ impl World {
         self.spent += (choices.len() * sequences.len()) as f64 / SEQUENCES as f64;
         let noisy = |choice: &Vec<usize>, sequence: usize| {
             // The same choice on the same sequence costs the same again.
-            let seed = choice.iter().fold(sequence as u64, |seed, option| seed.wrapping_mul(31).wrapping_add(*option as u64));
+            let seed =
+                choice.iter().fold(sequence as u64, |seed, option| seed.wrapping_mul(31).wrapping_add(*option as u64));
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             let hard = 0.7 + 0.6 * sequence as f64 / (SEQUENCES - 1) as f64;
             100.0 * (hard * self.cost(choice) + self.noise * rng.random_range(-1.0..1.0))
@@ -85,7 +88,8 @@ impl World {
 }
 
 fn refined(problem: &Problem, world: &mut World) -> Refined {
-    let mut measure = |choices: &[Vec<usize>], sequences: &[usize]| Ok::<_, Infallible>(Some(world.measure(choices, sequences)));
+    let mut measure =
+        |choices: &[Vec<usize>], sequences: &[usize]| Ok::<_, Infallible>(Some(world.measure(choices, sequences)));
     refine(problem, &solve, &mut measure).unwrap().unwrap()
 }
 

@@ -49,9 +49,8 @@ fn a_branch_has_the_bits_of_running_by_itself() {
         assert!(found == expected, "{}", case.name);
         // Without the other in the round it runs by itself.
         let count = case.sequences.len();
-        let apart: Vec<Round> = (0..variants.len())
-            .map(|v| Round { sequences: (0..count).collect(), variants: vec![v] })
-            .collect();
+        let apart: Vec<Round> =
+            (0..variants.len()).map(|v| Round { sequences: (0..count).collect(), variants: vec![v] }).collect();
         assert!(run_rounds(&engine, &case.sequences, &variants, &apart) == expected, "{}: apart", case.name);
         let differs = |v: usize| expected.damages[&(v, 0)] != expected.damages[&(0, 0)];
         assert!((1..variants.len()).filter(|v| differs(*v)).count() > variants.len() / 2, "{}: all alike", case.name);
@@ -143,7 +142,10 @@ fn shared_changes_have_the_bits_of_changes_made_anew() {
         };
         let expected: Found = run(&engine, &case.sequences, &made(None));
         for bytes in [0, 2_000, 1 << 30] {
-            assert!(run(&engine, &case.sequences, &made(Some(&Shared::new(bytes)))) == expected, "{name}, {bytes} bytes");
+            assert!(
+                run(&engine, &case.sequences, &made(Some(&Shared::new(bytes)))) == expected,
+                "{name}, {bytes} bytes"
+            );
         }
     }
 }

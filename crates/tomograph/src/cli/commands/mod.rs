@@ -14,6 +14,7 @@ mod map;
 mod measure;
 mod model_args;
 mod perplexity;
+mod plan;
 mod quantize;
 mod run_args;
 mod show;
@@ -27,14 +28,15 @@ use super::{Context, Exit};
 #[derive(Subcommand)]
 pub(super) enum Command {
     Map(map::Args),
-    Perplexity(perplexity::Args),
-    Measure(measure::Args),
-    Verify(verify::Args),
-    Imatrix(imatrix::Args),
-    Quantize(quantize::Args),
     Show(show::Args),
-    Diff(diff::Args),
     Agree(agree::Args),
+    Diff(diff::Args),
+    Plan(plan::Args),
+    Verify(verify::Args),
+    Quantize(quantize::Args),
+    Measure(measure::Args),
+    Perplexity(perplexity::Args),
+    Imatrix(imatrix::Args),
     Inspect(inspect::Args),
     List(list::Args),
     Explain(explain::Args),
@@ -47,14 +49,15 @@ impl Command {
     pub(super) fn run(self, context: &mut Context<'_>) -> anyhow::Result<Exit> {
         match self {
             Self::Map(args) => args.run(context),
-            Self::Perplexity(args) => args.run(context),
-            Self::Measure(args) => args.run(context),
-            Self::Verify(args) => args.run(context),
-            Self::Imatrix(args) => args.run(context),
-            Self::Quantize(args) => args.run(context),
             Self::Show(args) => args.run(context),
-            Self::Diff(args) => args.run(context),
             Self::Agree(args) => args.run(context),
+            Self::Diff(args) => args.run(context),
+            Self::Plan(args) => args.run(context),
+            Self::Verify(args) => args.run(context),
+            Self::Quantize(args) => args.run(context),
+            Self::Measure(args) => args.run(context),
+            Self::Perplexity(args) => args.run(context),
+            Self::Imatrix(args) => args.run(context),
             Self::Inspect(args) => args.run(context),
             Self::List(args) => args.run(context),
             Self::Explain(args) => args.run(context),

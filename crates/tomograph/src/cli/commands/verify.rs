@@ -11,6 +11,7 @@ use tomo_render::escape::plain;
 use tomo_verify::proof::{Proof, Role, Verdict};
 
 use super::model_args::locate;
+use super::plan::{BASELINES, PLAN_JSON, RANDOM};
 use super::run_args::{RunArgs, weights};
 use super::{Context, Exit};
 use crate::cli::numbers::{bytes, count, seconds};
@@ -117,7 +118,7 @@ impl Baseline {
     fn files(self) -> Vec<String> {
         match self {
             Self::None => Vec::new(),
-            Self::Random => (0..proof::RANDOM_PLANS).map(|seed| format!("random-{seed}")).collect(),
+            Self::Random => (0..RANDOM).map(|seed| format!("random-{seed}")).collect(),
             one => vec![one.to_string()],
         }
     }
@@ -214,7 +215,9 @@ impl Args {
         let name = self.model.as_deref().unwrap_or(&plan.about.model);
         let hint = || match self.model {
             Some(_) => format!("cannot use the model {name:?}"),
-            None => format!("cannot use {name:?}, the model that the plan was made for\n  hint: name it behind the plan"),
+            None => {
+                format!("cannot use {name:?}, the model that the plan was made for\n  hint: name it behind the plan")
+            }
         };
         let path = locate(name, context).with_context(hint)?;
         let model = Arc::new(scan::open(&path, &self.cells).with_context(hint)?);
@@ -286,7 +289,7 @@ impl Args {
     /// The plan and what it is held against.
     fn candidates(&self, plan: Plan, notes: &mut Vec<String>) -> anyhow::Result<Vec<Candidate>> {
         let mut candidates = vec![Candidate { name: "this plan".to_owned(), role: Role::Ours, plan }];
-        let folder = folder_of(&self.plan).join(proof::BASELINES);
+        let folder = folder_of(&self.plan).join(BASELINES);
         let (mut found, mut lacking) = (Vec::new(), Vec::new());
         for baseline in self.baselines.iter().filter(|baseline| **baseline != Baseline::None) {
             let before = found.len();
@@ -328,7 +331,8 @@ fn folder_of(plan: &Path) -> PathBuf {
 }
 
 /// What is the same in all arms, whatever the plans say.
-const NOT_CELLS: &str = "embedding, head and whatever else is no cell are as the model has them, in all arms; bytes are those of the cells";
+const NOT_CELLS: &str =
+    "embedding, head and whatever else is no cell are as the model has them, in all arms; bytes are those of the cells";
 
 /// A plan called as a role plays that role.
 fn role_of(name: &str) -> Role {
@@ -343,7 +347,7 @@ fn role_of(name: &str) -> Role {
 
 /// Reads a plan from its file, or from the folder that `plan` wrote.
 fn read_plan(path: &Path) -> anyhow::Result<Plan> {
-    let file = if path.is_dir() { path.join("plan.json") } else { path.to_owned() };
+    let file = if path.is_dir() { path.join(PLAN_JSON) } else { path.to_owned() };
     let json = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
     Plan::from_json(&json).with_context(|| format!("cannot understand {}", file.display()))
 }
