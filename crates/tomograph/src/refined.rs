@@ -229,7 +229,8 @@ fn groups(plan: &Plan, types: &[Stored]) -> Vec<Group> {
         };
         let all_as = |one: &Stored| cells.iter().map(|cell| one.on(plan.cells[*cell].in_features)).collect();
         let fits = |one: &&Stored| {
-            let rows_fit = |client: &Client| cells.iter().all(|cell| (client.fits)(**one, plan.cells[*cell].in_features));
+            let rows_fit =
+                |client: &Client| cells.iter().all(|cell| (client.fits)(**one, plan.cells[*cell].in_features));
             client.is_none_or(rows_fit)
         };
         let mut ways = vec![way(stored_now(plan, &cells))];
@@ -257,53 +258,7 @@ fn most_common(choices: &[Vec<usize>]) -> Vec<usize> {
 
 /// The cheapest choice within so many bytes.
 fn solve(offers: &[Vec<(u64, f64)>], limit: u64) -> Option<Vec<usize>> {
-<<<<<<< HEAD
     let item = |group: &Vec<(u64, f64)>| group.iter().map(|(size, cost)| Offer { size: *size, cost: *cost }).collect();
     let items: Vec<Vec<Offer>> = offers.iter().map(item).collect();
     knapsack::solve(&items, limit).ok().map(|solution| solution.chosen)
-=======
-    let at = |price: f64| -> Vec<usize> {
-        let best = |group: &Vec<(u64, f64)>| {
-            let total = |at: &usize| group[*at].1 + price * group[*at].0 as f64;
-            // Of equals the smaller one.
-            (0..group.len())
-                .min_by(|a, b| total(a).total_cmp(&total(b)).then(group[*a].0.cmp(&group[*b].0)))
-                .unwrap_or(0)
-        };
-        offers.iter().map(best).collect()
-    };
-    let size = |chosen: &[usize]| chosen.iter().zip(offers).map(|(at, group)| group[*at].0).sum::<u64>();
-    let mut chosen = at(0.0);
-    if size(&chosen) > limit {
-        let costs = offers.iter().flatten().map(|(_, cost)| cost.abs());
-        let (mut low, mut high) = (0.0, 2.0 * costs.fold(f64::MIN_POSITIVE, f64::max));
-        chosen = at(high);
-        if size(&chosen) > limit {
-            return None;
-        }
-        for _ in 0..HALVINGS {
-            let price = f64::midpoint(low, high);
-            let found = at(price);
-            if size(&found) <= limit {
-                (high, chosen) = (price, found);
-            } else {
-                low = price;
-            }
-        }
-    }
-    loop {
-        let room = limit - size(&chosen);
-        let offer = |group: usize| {
-            let (now, cost) = offers[group][chosen[group]];
-            let better = move |(at, (size, other)): (usize, &(u64, f64))| {
-                (*other < cost && *size <= now.saturating_add(room)).then_some((cost - other, group, at))
-            };
-            offers[group].iter().enumerate().filter_map(better)
-        };
-        let Some((_, group, at)) = (0..offers.len()).flat_map(offer).max_by(|a, b| a.0.total_cmp(&b.0)) else {
-            return Some(chosen);
-        };
-        chosen[group] = at;
-    }
->>>>>>> main
 }
