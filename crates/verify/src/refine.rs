@@ -242,7 +242,7 @@ impl Search<'_> {
             }
             which.push(id);
         }
-        known.retain(|own| which.contains(&own.id));
+        known.retain(|own| own.seen == count || which.contains(&own.id));
         let fresh = which.iter().filter(|id| known.iter().all(|own| own.id != **id)).map(|id| Known::new(*id));
         let fresh: Vec<Known> = fresh.collect();
         known.extend(fresh);
@@ -256,6 +256,11 @@ impl Search<'_> {
             self.before.push(own.clone());
         }
         self.steps.push(Step::Look { moves: self.before.len(), whole: known.len(), spent: self.spent });
+        // Behind them, moves that only fill what is left of the bytes.
+        let is_more = |own: &&Known| self.adds(own.id) && moves.contains(&own.id);
+        let others = self.before.iter().filter(is_more).filter(|own| known.iter().all(|whole| whole.id != own.id));
+        let others: Vec<Known> = others.map(|own| Known { seen: 0, ..own.clone() }).collect();
+        known.extend(others);
         Ok(Some(known))
     }
 
@@ -339,7 +344,7 @@ impl Search<'_> {
         let mut wanted = Vec::new();
         for most in [usual / 2, usual, 2 * usual, 4 * usual] {
             for caution in [0.0, -1.0] {
-                let set = self.propose(known, caution, most);
+                let set = self.propose(known, known.len(), caution, most);
                 wanted.extend(set.into_iter().filter(|at| !wanted.contains(at)).collect::<Vec<usize>>());
             }
         }
@@ -367,12 +372,13 @@ impl Search<'_> {
         ((self.trust * self.chosen.len() as f64).round() as usize).max(2)
     }
 
-    /// The best set of at most so many moves, as indices into `known`, each taken at its mean plus `caution` standard errors.
-    fn propose(&self, known: &[Known], caution: f64, most: usize) -> Vec<usize> {
+    /// The best set of at most so many moves, as indices into `known`, each taken at its mean plus `caution` standard errors. Those behind
+    /// the first `whole` only fill what is left of the bytes.
+    fn propose(&self, known: &[Known], whole: usize, caution: f64, most: usize) -> Vec<usize> {
         let mut offers: Vec<Vec<(u64, f64)>> =
             self.chosen.iter().zip(&self.problem.sizes).map(|(now, sizes)| vec![(sizes[*now], 0.0)]).collect();
         let mut behind: Vec<Vec<usize>> = vec![Vec::new(); offers.len()];
-        for (at, own) in known.iter().enumerate() {
+        for (at, own) in known.iter().take(whole).enumerate() {
             let Move { group, option } = own.id;
             offers[group].push((self.problem.sizes[group][option], self.cost(own, caution)));
             behind[group].push(at);
@@ -446,9 +452,10 @@ impl Search<'_> {
                 return Ok(Taken::Over);
             }
             let most = self.most_moves();
+            let whole = known.iter().take_while(|own| own.seen == self.order.len()).count();
             let mut sets: Vec<Vec<usize>> = Vec::new();
             for most in [most, most / 2, most / 4] {
-                let set = if most > 0 { self.propose(known, 1.0, most) } else { Vec::new() };
+                let set = if most > 0 { self.propose(known, whole, 1.0, most) } else { Vec::new() };
                 if !set.is_empty() && !sets.contains(&set) {
                     sets.push(set);
                 }
