@@ -1,6 +1,7 @@
 """Holds `tomograph quantize` against llama-quantize: fixtures of it, hand-made plans, and two files compared.
 
     python tools/reference/quantize_peer.py fixtures LLAMA-QUANTIZE
+    python tools/reference/quantize_peer.py real MODEL.gguf LLAMA-QUANTIZE
     python tools/reference/quantize_peer.py plan MODEL.gguf TYPES.txt OUT.json
     python tools/reference/quantize_peer.py types MODEL.gguf TYPE[,TYPE...] OUT.txt
     python tools/reference/quantize_peer.py compare OURS.gguf THEIRS.gguf
@@ -8,15 +9,19 @@
 `fixtures` writes fixtures/quantize/: `model.gguf`, a generated mixture of experts in bf16 as the gguf package writes it, an
 `imatrix.gguf` for it in which one expert saw no token, `types.txt` (a type for every tensor that holds a cell, in the form of
 `--tensor-type-file`), and what llama-quantize makes of them: `plain.gguf`, and `weighted.gguf` with the imatrix.
+`real` writes fixtures/quantize/smollm2.json: thirteen types dealt out over SmolLM2-135M-Instruct Q4_1, and the SHA-256 of the file that
+llama-quantize makes of it.
 `plan` writes a plan.json with these types for a GGUF file; tensors that `types.txt` does not name stay as they are. `types`
 deals the types out over the tensors of layers, one after the other, as far as their rows are whole blocks. `compare` says
 where two files differ: bytes of every tensor, order, metadata; exit code 1 where bytes do.
 """
 
+import hashlib
 import json
 import re
 import subprocess
 import sys
+import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
@@ -120,15 +125,12 @@ def write_fixtures(binary):
     write_model(OUT / "model.gguf")
     write_imatrix(OUT / "imatrix.gguf")
     (OUT / "types.txt").write_text("".join(f"^{re.escape(name)}$={kind}\n" for name, kind in TYPES.items()))
-    build = ""
     for name, more in (("plain", []), ("weighted", ["--imatrix", "imatrix.gguf"])):
         args = [*more, "--tensor-type-file", "types.txt", "--token-embedding-type", EMBEDDING, "--output-tensor-type", HEAD_TYPE]
-        args = [binary, *args, "model.gguf", f"{name}.gguf", BASE, "2"]
-        done = subprocess.run(args, cwd=OUT, capture_output=True, text=True, check=True)
-        build = next((line for line in (done.stdout + done.stderr).splitlines() if "version" in line or "build" in line), build)
+        build = run(binary, *args, "model.gguf", f"{name}.gguf", BASE)
     about = {
         "script": "tools/reference/quantize_peer.py fixtures",
-        "llama-quantize": build.strip(),
+        "llama-quantize": build,
         "gguf": version("gguf"),
         "numpy": np.__version__,
         "token_embd.weight": EMBEDDING,
@@ -136,6 +138,30 @@ def write_fixtures(binary):
         "base": BASE,
     }
     (OUT / "about.json").write_text(json.dumps(about, indent=1) + "\n")
+
+
+def run(binary, *args):
+    """Runs llama-quantize in the folder of fixtures; which build it is."""
+    done = subprocess.run([binary, *args, "2"], cwd=OUT, capture_output=True, text=True, check=True)
+    return next(line for line in (done.stdout + done.stderr).splitlines() if line.startswith("version")).strip()
+
+
+def write_real(model, binary):
+    kinds = "q4_0,q2_k,q3_k,q4_1,q4_k,q5_0,q4_0,q5_1,q5_k,q6_k,q8_0,iq4_nl,iq4_xs,mxfp4"
+    with tempfile.TemporaryDirectory() as folder:
+        types, out = Path(folder) / "types.txt", Path(folder) / "out.gguf"
+        write_types(model, kinds, types)
+        embedding = ["--token-embedding-type", EMBEDDING]
+        build = run(binary, "--allow-requantize", "--tensor-type-file", types, *embedding, Path(model).resolve(), out, "Q4_0")
+        about = {
+            "script": "tools/reference/quantize_peer.py real",
+            "llama-quantize": build,
+            "model": Path(model).name,
+            "sha256": hashlib.sha256(out.read_bytes()).hexdigest(),
+            "bytes": out.stat().st_size,
+            "types": read_types(types) | {"token_embd.weight": EMBEDDING},
+        }
+    (OUT / "smollm2.json").write_text(json.dumps(about, indent=1) + "\n")
 
 
 def read_types(path):
@@ -226,7 +252,7 @@ def compare(ours, theirs):
 
 
 def main(verb, *args):
-    verbs = {"fixtures": write_fixtures, "plan": write_plan, "types": write_types, "compare": compare}
+    verbs = {"fixtures": write_fixtures, "real": write_real, "plan": write_plan, "types": write_types, "compare": compare}
     return verbs[verb](*args) or 0
 
 

@@ -231,7 +231,7 @@ impl Even<'_> {
         Ok((stored, note))
     }
 
-    /// Types that may be stepped up to: the plan's, and those of mixes.
+    /// Types that may be stepped up to: those the plan could use.
     fn larger(&self) -> Vec<Stored> {
         let ways = self.table.groups.iter().flat_map(|group| &group.options).map(|way| way.nominal);
         let mut larger: Vec<Stored> = Vec::new();

@@ -40,7 +40,10 @@ pub struct NotPassages;
 
 impl fmt::Display for NotPassages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a sketch of a text that cannot be read: expected {HEAD} and at most {MOST} hashes in ascending order")
+        write!(
+            f,
+            "a sketch of a text that cannot be read: expected {HEAD} and at most {MOST} hashes in ascending order"
+        )
     }
 }
 

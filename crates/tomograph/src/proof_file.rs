@@ -119,9 +119,8 @@ pub(crate) fn percent(value: f64) -> String {
 /// What a step of refining did, in a sentence without the full stop.
 pub(crate) fn step_sentence(step: &Step) -> String {
     match step {
-        Step::Look { moves, sequences: (fewest, most), spent } => {
-            let on = if fewest == most { most.to_string() } else { format!("{fewest} to {most}") };
-            format!("{moves} single moves, on {on} sequences each; {spent:.0} measurements spent")
+        Step::Look { moves, whole, spent } => {
+            format!("{moves} single moves looked at, {whole} of them on all sequences; {spent:.0} measurements spent")
         }
         Step::Joint { moves, marginals, change, taken, spent } => {
             let signed = |x: f64| format!("{x:+.4}");

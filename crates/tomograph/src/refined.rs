@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use anyhow::ensure;
-use tomo_map::Component;
 use tomo_model::change::{Edit, Shared};
 use tomo_model::engine::{Branch, PassProgress, Round, Variant};
-use tomo_plan::{Choice, Dialect, Plan, Stored};
+use tomo_plan::knapsack::{self, Offer};
+use tomo_plan::{Choice, Client, Plan, Stored};
 use tomo_text::Passages;
 use tomo_verify::Token;
 use tomo_verify::refine::{Problem, Refined, Step, refine};
@@ -205,32 +205,9 @@ fn stored_now(plan: &Plan, cells: &[usize]) -> Vec<Stored> {
     cells.iter().map(stored).collect()
 }
 
-/// Cells that share a tensor, or that the plan ties, with what they may be stored as: of ways that take the same bytes one, the
-/// present one first.
+/// Cells that the plan ties, with what they may be stored as: of ways that take the same bytes one, the present one first.
 fn groups(plan: &Plan, types: &[Stored]) -> Vec<Group> {
-    let dialect = tomo_plan::find_client(&plan.client).map_or(Dialect::Gguf, |client| client.dialect);
-    let key = |at: usize| {
-        let cell = &plan.cells[at];
-        let name = match dialect {
-            Dialect::Gguf => &cell.names.gguf,
-            Dialect::HuggingFace => &cell.names.hugging_face,
-        };
-        let alone = || format!("cell {at}");
-        match (plan.fused, cell.id.component) {
-            (true, Component::AttnQ | Component::AttnK | Component::AttnV) => format!("{} qkv", cell.id.layer),
-            (true, Component::MlpUp | Component::MlpGate) => format!("{} {:?} up gate", cell.id.layer, cell.id.expert),
-            _ => name.as_ref().map_or_else(alone, |name| format!("tensor {name}")),
-        }
-    };
-    let mut order: Vec<Vec<usize>> = Vec::new();
-    let mut places: BTreeMap<String, usize> = BTreeMap::new();
-    for at in 0..plan.cells.len() {
-        let place = *places.entry(key(at)).or_insert(order.len());
-        if place == order.len() {
-            order.push(Vec::new());
-        }
-        order[place].push(at);
-    }
+    let client = tomo_plan::find_client(&plan.client).ok();
     let of_plan = || {
         let mut all: Vec<Stored> = Vec::new();
         plan.stored().for_each(|(_, stored)| {
@@ -251,8 +228,13 @@ fn groups(plan: &Plan, types: &[Stored]) -> Vec<Group> {
             Way { stored, bytes }
         };
         let all_as = |one: &Stored| cells.iter().map(|cell| one.on(plan.cells[*cell].in_features)).collect();
+        let fits = |one: &&Stored| {
+            let rows_fit =
+                |client: &Client| cells.iter().all(|cell| (client.fits)(**one, plan.cells[*cell].in_features));
+            client.is_none_or(rows_fit)
+        };
         let mut ways = vec![way(stored_now(plan, &cells))];
-        for one in types.iter().map(all_as).map(way) {
+        for one in types.iter().filter(fits).map(all_as).map(way) {
             if ways.iter().all(|known| known.bytes != one.bytes) {
                 ways.push(one);
             }
@@ -260,7 +242,7 @@ fn groups(plan: &Plan, types: &[Stored]) -> Vec<Group> {
         ways.sort_by_key(|way| way.bytes);
         Group { cells, ways }
     };
-    order.into_iter().map(group).collect()
+    plan.ties().into_iter().map(group).collect()
 }
 
 /// For each group what most choices have.
@@ -274,53 +256,9 @@ fn most_common(choices: &[Vec<usize>]) -> Vec<usize> {
     (0..groups).map(of).collect()
 }
 
-/// Halvings of the price of a byte.
-const HALVINGS: usize = 60;
-
-/// The cheapest choice within so many bytes: the best at a price per byte, as low as fits, and what still fits into the rest. At most one
-/// group away from the cheapest there is.
+/// The cheapest choice within so many bytes.
 fn solve(offers: &[Vec<(u64, f64)>], limit: u64) -> Option<Vec<usize>> {
-    let at = |price: f64| -> Vec<usize> {
-        let best = |group: &Vec<(u64, f64)>| {
-            let total = |at: &usize| group[*at].1 + price * group[*at].0 as f64;
-            // Of equals the smaller one.
-            (0..group.len())
-                .min_by(|a, b| total(a).total_cmp(&total(b)).then(group[*a].0.cmp(&group[*b].0)))
-                .unwrap_or(0)
-        };
-        offers.iter().map(best).collect()
-    };
-    let size = |chosen: &[usize]| chosen.iter().zip(offers).map(|(at, group)| group[*at].0).sum::<u64>();
-    let mut chosen = at(0.0);
-    if size(&chosen) > limit {
-        let costs = offers.iter().flatten().map(|(_, cost)| cost.abs());
-        let (mut low, mut high) = (0.0, 2.0 * costs.fold(f64::MIN_POSITIVE, f64::max));
-        chosen = at(high);
-        if size(&chosen) > limit {
-            return None;
-        }
-        for _ in 0..HALVINGS {
-            let price = f64::midpoint(low, high);
-            let found = at(price);
-            if size(&found) <= limit {
-                (high, chosen) = (price, found);
-            } else {
-                low = price;
-            }
-        }
-    }
-    loop {
-        let room = limit - size(&chosen);
-        let offer = |group: usize| {
-            let (now, cost) = offers[group][chosen[group]];
-            let better = move |(at, (size, other)): (usize, &(u64, f64))| {
-                (*other < cost && *size <= now.saturating_add(room)).then_some((cost - other, group, at))
-            };
-            offers[group].iter().enumerate().filter_map(better)
-        };
-        let Some((_, group, at)) = (0..offers.len()).flat_map(offer).max_by(|a, b| a.0.total_cmp(&b.0)) else {
-            return Some(chosen);
-        };
-        chosen[group] = at;
-    }
+    let item = |group: &Vec<(u64, f64)>| group.iter().map(|(size, cost)| Offer { size: *size, cost: *cost }).collect();
+    let items: Vec<Vec<Offer>> = offers.iter().map(item).collect();
+    knapsack::solve(&items, limit).ok().map(|solution| solution.chosen)
 }

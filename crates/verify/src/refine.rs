@@ -9,7 +9,7 @@
 //! since marginals were measured one by one. Marginals are taken at their mean plus one standard error: of many noisy ones the lowest
 //! are the luckiest. A step is measured jointly, beside its half and its quarter, and is taken only where the paired 95 % interval of the joint
 //! KL (wider, since the best of several is looked at) says that it is better; then the region grows, else it shrinks. When no step is taken any more, marginals are measured anew around the
-//! plan as it is then, as far as the budget goes.
+//! plan as it is then, as far as the budget goes: those of groups that moved, and those that were wanted most.
 //!
 //! A measurement is one changed model over all sequences; one over a quarter of them is a quarter of a measurement.
 //!
@@ -24,13 +24,16 @@ use serde::Serialize;
 use tomo_map::stats::{Bootstrap, quantile};
 
 use crate::damage::{Estimate, Sequences};
+use crate::proof::SAME_SIZE;
 
 /// Share of the groups that the first step may move at most.
 const TRUST: f64 = 0.1;
 /// Share of the groups that any step may move at most.
 const MOST_TRUST: f64 = 0.4;
 /// Share of what is left that the first look at all moves may take.
-const FIRST_LOOK: f64 = 0.4;
+const FIRST_LOOK: f64 = 0.35;
+/// Share of what is left then that the look at those that are wanted may take, on all sequences.
+const SECOND_LOOK: f64 = 0.5;
 /// Sequences that a first look takes at least: from one there is no standard error.
 const FEWEST_SEQUENCES: usize = 2;
 /// Samples of the sequences behind the interval of a step.
@@ -70,10 +73,10 @@ pub struct Move {
 pub enum Step {
     /// Moves were measured one by one.
     Look {
-        /// How many.
+        /// How many, so far.
         moves: usize,
-        /// On how many sequences the fewest and the most of them.
-        sequences: (usize, usize),
+        /// How many of them on all sequences, around the plan as it was then.
+        whole: usize,
         /// Measurements spent so far.
         spent: f64,
     },
@@ -138,6 +141,7 @@ pub fn refine<E>(problem: &Problem, solve: &Solve<'_>, measure: &mut Measure<'_,
         spent: 1.0,
         steps: Vec::new(),
         order,
+        before: Vec::new(),
         trust: TRUST,
     };
     while search.sweep(measure)? {}
@@ -160,7 +164,15 @@ struct Search<'a> {
     steps: Vec<Step>,
     /// Sequences in the order in which moves get them.
     order: Vec<usize>,
+    /// What was last known of every move that was looked at, around the plan of that time.
+    before: Vec<Known>,
     trust: f64,
+}
+
+impl Known {
+    fn new(id: Move) -> Self {
+        Self { id, mean: 0.0, error: 0.0, seen: 0, sums: Vec::new() }
+    }
 }
 
 /// A move and what is known of it.
@@ -194,44 +206,79 @@ impl Search<'_> {
         }
     }
 
-    /// What every move does, as far as the budget goes; `None` where it does not reach for that, or was cancelled.
+    /// What moves do, as far as the budget goes; `None` where it does not reach for that, or was cancelled. Only those that saw all
+    /// sequences are given: from a few of them the best are the luckiest.
     fn look<E>(&mut self, measure: &mut Measure<'_, E>) -> Result<Option<Vec<Known>>, E> {
+        self.trust = TRUST;
         let count = self.order.len();
-        let mut moves = self.moves();
-        let per_sequence = 1.0 / count as f64;
-        let may = FIRST_LOOK * (self.left() - PER_STEP);
-        let few = FEWEST_SEQUENCES.min(count);
-        let affordable = (may / (few as f64 * per_sequence)).floor().max(0.0) as usize;
-        if affordable < 2 || moves.is_empty() {
+        let whole = |left: f64| (left - 2.0 * PER_STEP).floor().max(0.0) as usize;
+        let mut known: Vec<Known> = Vec::new();
+        if self.before.is_empty() {
+            known = self.candidates();
+            let may = FIRST_LOOK * (self.left() - PER_STEP);
+            let sequences = (may / known.len().max(1) as f64 * count as f64).floor() as usize;
+            let sequences = sequences.clamp(FEWEST_SEQUENCES.min(count), count);
+            let everything: Vec<usize> = (0..known.len()).collect();
+            if known.len() < 2 || !self.more(&mut known, &everything, sequences, measure)? {
+                return Ok(None);
+            }
+            self.before.clone_from(&known);
+        }
+        // Moves of groups that moved are new; of the others those come first that were wanted most when they were last looked at.
+        let moves = self.moves();
+        let is_new = |id: &Move| {
+            let mut of_group = self.before.iter().filter(|own| own.id.group == id.group).peekable();
+            of_group.peek().is_some() && of_group.all(|own| own.id != *id)
+        };
+        let valid: Vec<Known> = self.before.iter().filter(|own| moves.contains(&own.id)).cloned().collect();
+        let wanted = self.wanted(&valid).into_iter().map(|at| valid[at].id);
+        let ids: Vec<Move> = moves.iter().copied().filter(is_new).chain(wanted).collect();
+        let lacking = |id: &Move| known.iter().find(|own| own.id == *id).map_or(count, |own| count - own.seen);
+        let (mut which, mut cost) = (Vec::new(), 0.0);
+        for id in ids {
+            cost += lacking(&id) as f64 / count as f64;
+            if cost > SECOND_LOOK * self.left() || which.len() >= whole(self.left()) {
+                break;
+            }
+            which.push(id);
+        }
+        known.retain(|own| own.seen == count || which.contains(&own.id));
+        let fresh = which.iter().filter(|id| known.iter().all(|own| own.id != **id)).map(|id| Known::new(*id));
+        let fresh: Vec<Known> = fresh.collect();
+        known.extend(fresh);
+        let all: Vec<usize> = (0..known.len()).collect();
+        let from = known.first().map_or(count, |own| own.seen);
+        if all.len() < 2 || (from < count && !self.more(&mut known, &all, count, measure)?) {
             return Ok(None);
         }
+        for own in &known {
+            self.before.retain(|old| old.id != own.id);
+            self.before.push(own.clone());
+        }
+        self.steps.push(Step::Look { moves: self.before.len(), whole: known.len(), spent: self.spent });
+        // Behind them, moves that only fill what is left of the bytes.
+        let is_more = |own: &&Known| self.adds(own.id) && moves.contains(&own.id);
+        let others = self.before.iter().filter(is_more).filter(|own| known.iter().all(|whole| whole.id != own.id));
+        let others: Vec<Known> = others.map(|own| Known { seen: 0, ..own.clone() }).collect();
+        known.extend(others);
+        Ok(Some(known))
+    }
+
+    /// Every move, of which nothing is known.
+    fn candidates(&self) -> Vec<Known> {
+        let count = self.order.len();
+        let each = FEWEST_SEQUENCES.min(count) as f64 / count as f64;
+        let affordable = (FIRST_LOOK * (self.left() - PER_STEP) / each).floor().max(0.0) as usize;
+        let mut moves = self.moves();
         if moves.len() > affordable {
             // Ups and downs of the same groups, drawn at random.
             let mut groups: Vec<usize> = moves.iter().map(|m| m.group).collect();
             groups.dedup();
-            groups.shuffle(&mut ChaCha8Rng::seed_from_u64(self.problem.seed.wrapping_add(self.steps.len() as u64)));
-            groups.truncate((affordable / 2).max(1));
+            groups.shuffle(&mut ChaCha8Rng::seed_from_u64(self.problem.seed));
+            groups.truncate(affordable / 2);
             moves.retain(|m| groups.contains(&m.group));
         }
-        let sequences = ((may / (moves.len() as f64 * per_sequence)).floor() as usize).clamp(few, count);
-        let mut known: Vec<Known> =
-            moves.into_iter().map(|id| Known { id, mean: 0.0, error: 0.0, seen: 0, sums: Vec::new() }).collect();
-        let everything: Vec<usize> = (0..known.len()).collect();
-        if !self.more(&mut known, &everything, sequences, measure)? {
-            return Ok(None);
-        }
-        if sequences < count {
-            let mut wanted = self.wanted(&known);
-            let each = (count - sequences) as f64 * per_sequence;
-            wanted.truncate(((self.left() - 2.0 * PER_STEP) / each).floor().max(0.0) as usize);
-            if !wanted.is_empty() && !self.more(&mut known, &wanted, count, measure)? {
-                return Ok(None);
-            }
-        }
-        let seen = |pick: fn(usize, usize) -> usize| known.iter().map(|k| k.seen).reduce(pick).unwrap_or(0);
-        let sequences = (seen(usize::min), seen(usize::max));
-        self.steps.push(Step::Look { moves: known.len(), sequences, spent: self.spent });
-        Ok(Some(known))
+        moves.into_iter().map(Known::new).collect()
     }
 
     /// One option up and one down for each group.
@@ -290,15 +337,17 @@ impl Search<'_> {
         }
     }
 
-    /// Moves that a step could want: those of the best steps of twice the trust region, at their mean and at the better end.
+    /// Moves that a step could want, those that the smallest would first: of the best steps of half to four times the trust region, at their
+    /// mean and at the better end.
     fn wanted(&self, known: &[Known]) -> Vec<usize> {
-        let most = 2 * self.most_moves();
+        let usual = self.most_moves();
         let mut wanted = Vec::new();
-        for caution in [0.0, -1.0] {
-            wanted.extend(self.propose(known, caution, most));
+        for most in [usual / 2, usual, 2 * usual, 4 * usual] {
+            for caution in [0.0, -1.0] {
+                let set = self.propose(known, known.len(), caution, most);
+                wanted.extend(set.into_iter().filter(|at| !wanted.contains(at)).collect::<Vec<usize>>());
+            }
         }
-        wanted.sort_unstable();
-        wanted.dedup();
         wanted
     }
 
@@ -323,14 +372,15 @@ impl Search<'_> {
         ((self.trust * self.chosen.len() as f64).round() as usize).max(2)
     }
 
-    /// The best set of at most so many moves, as indices into `known`, each taken at its mean plus `caution` standard errors.
-    fn propose(&self, known: &[Known], caution: f64, most: usize) -> Vec<usize> {
+    /// The best set of at most so many moves, as indices into `known`, each taken at its mean plus `caution` standard errors. Those behind
+    /// the first `whole` only fill what is left of the bytes.
+    fn propose(&self, known: &[Known], whole: usize, caution: f64, most: usize) -> Vec<usize> {
         let mut offers: Vec<Vec<(u64, f64)>> =
             self.chosen.iter().zip(&self.problem.sizes).map(|(now, sizes)| vec![(sizes[*now], 0.0)]).collect();
         let mut behind: Vec<Vec<usize>> = vec![Vec::new(); offers.len()];
-        for (at, own) in known.iter().enumerate() {
+        for (at, own) in known.iter().take(whole).enumerate() {
             let Move { group, option } = own.id;
-            offers[group].push((self.problem.sizes[group][option], own.mean + caution * own.error));
+            offers[group].push((self.problem.sizes[group][option], self.cost(own, caution)));
             behind[group].push(at);
         }
         let taken = |toll: f64| -> Vec<usize> {
@@ -342,11 +392,10 @@ impl Search<'_> {
         };
         let free = taken(0.0);
         if free.len() <= most {
-            return free;
+            return self.filled(free, known, caution);
         }
         // A toll on every move, as low as leaves few enough of them.
-        let (mut low, mut high) =
-            (0.0, known.iter().map(|own| (own.mean + caution * own.error).abs()).fold(0.0, f64::max));
+        let (mut low, mut high) = (0.0, known.iter().map(|own| self.cost(own, caution).abs()).fold(0.0, f64::max));
         let mut best = Vec::new();
         for _ in 0..HALVINGS {
             let toll = f64::midpoint(low, high);
@@ -357,7 +406,43 @@ impl Search<'_> {
                 low = toll;
             }
         }
-        best
+        self.filled(best, known, caution)
+    }
+
+    /// What a move is taken to cost: its mean plus `caution` standard errors, but never less than nothing for fewer bytes, nor more
+    /// than nothing for more of them. Where it looks otherwise it is noise, and bytes would be left over.
+    fn cost(&self, own: &Known, caution: f64) -> f64 {
+        let cost = own.mean + caution * own.error;
+        if self.adds(own.id) { cost.min(-f64::EPSILON) } else { cost.max(f64::EPSILON) }
+    }
+
+    fn adds(&self, id: Move) -> bool {
+        id.option > self.chosen[id.group]
+    }
+
+    /// A set of moves with more of those that add bytes, the cheapest per byte first, as long as much room is left: a plan of fewer bytes
+    /// could not be held against others.
+    fn filled(&self, mut set: Vec<usize>, known: &[Known], caution: f64) -> Vec<usize> {
+        let sizes = &self.problem.sizes;
+        let more = |own: &Known| {
+            sizes[own.id.group][own.id.option].saturating_sub(sizes[own.id.group][self.chosen[own.id.group]])
+        };
+        loop {
+            let moves: Vec<Move> = set.iter().map(|at| known[*at].id).collect();
+            let room = self.limit.saturating_sub(size_of(self.problem, &with(&self.chosen, &moves)));
+            if set.is_empty() || room as f64 <= SAME_SIZE / 2.0 * self.limit as f64 {
+                return set;
+            }
+            let fits = |own: &Known| {
+                self.adds(own.id) && more(own) <= room && moves.iter().all(|taken| taken.group != own.id.group)
+            };
+            let per_byte = |at: &usize| self.cost(&known[*at], caution) / more(&known[*at]).max(1) as f64;
+            let fitting = (0..known.len()).filter(|at| fits(&known[*at]));
+            match fitting.min_by(|a, b| per_byte(a).total_cmp(&per_byte(b))) {
+                Some(at) => set.push(at),
+                None => return set,
+            }
+        }
     }
 
     /// Measures a step, its half and its quarter, and takes the best if it helps.
@@ -367,9 +452,10 @@ impl Search<'_> {
                 return Ok(Taken::Over);
             }
             let most = self.most_moves();
+            let whole = known.iter().take_while(|own| own.seen == self.order.len()).count();
             let mut sets: Vec<Vec<usize>> = Vec::new();
             for most in [most, most / 2, most / 4] {
-                let set = if most > 0 { self.propose(known, 1.0, most) } else { Vec::new() };
+                let set = if most > 0 { self.propose(known, whole, 1.0, most) } else { Vec::new() };
                 if !set.is_empty() && !sets.contains(&set) {
                     sets.push(set);
                 }
@@ -413,7 +499,7 @@ impl Search<'_> {
 }
 
 /// Halvings of the toll on moves.
-const HALVINGS: usize = 14;
+const HALVINGS: usize = 12;
 
 enum Taken {
     Step,

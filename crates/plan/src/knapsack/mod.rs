@@ -3,6 +3,18 @@
 //! The bound is Lagrange's, at the price per unit of size where it is highest (equal to the linear relaxation). Choices that the
 //! bound rules out are dropped; what is left is searched whole, so that the answer is usually proven to be the best there is.
 //! Numbers in, numbers out: it knows no cells.
+//!
+//! ```
+//! use tomo_plan::knapsack::{Offer, solve};
+//!
+//! let offer = |size, cost| Offer { size, cost };
+//! // Two cells that can be had small or large, and room for one large one: the second saves more.
+//! let cells = [vec![offer(4, 3.0), offer(8, 1.0)], vec![offer(4, 9.0), offer(8, 2.0)]];
+//! let solution = solve(&cells, 12)?;
+//! assert_eq!(solution.chosen, [0, 1]);
+//! assert_eq!((solution.cost, solution.bound), (5.0, 5.0));
+//! # Ok::<(), tomo_plan::knapsack::KnapsackError>(())
+//! ```
 
 mod hull;
 mod search;

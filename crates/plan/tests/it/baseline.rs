@@ -80,7 +80,8 @@ fn uniform_is_one_type_and_the_next_spread_evenly() {
     // Half of the way from 5 to 5.5 bits: about half of the cells, in the first layers as in the last.
     let raised = |range: std::ops::Range<usize>| stored[range].iter().filter(|s| *s == "q5_0").count();
     for part in [0..28, 28..56, 56..84] {
-        assert!((10..=18).contains(&raised(part.clone())), "{part:?}: {}", raised(part));
+        let raised = raised(part);
+        assert!((10..=18).contains(&raised), "{raised}");
     }
     // At exactly a type's size it is that type.
     let plan = make_plan(&map, &GGUF, &bits("5.5bpw")).unwrap();

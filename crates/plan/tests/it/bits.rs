@@ -89,7 +89,7 @@ fn a_share_is_of_what_cells_take_now() {
     let mut map = measured(1);
     map.grid.cells[0].dtype = "I32".to_owned();
     let error = make_plan(&map, &GGUF, &bits("30%")).unwrap_err().to_string();
-    assert!(error.contains("L0.attn.q is stored as I32"), "{error}");
+    assert!(error.contains("what L0.attn.q takes now is not known: it is stored as I32"), "{error}");
 }
 
 #[test]

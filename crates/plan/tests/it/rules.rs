@@ -44,7 +44,7 @@ fn file() -> File {
 fn cells_of(case: &Case, name: &str, shape: &[u64]) -> Vec<Cell> {
     let Some((layer, part)) = name.strip_prefix("blk.").and_then(|rest| rest.split_once('.')) else { return vec![] };
     let width = shape[shape.len() - 1];
-    let rows = shape[shape.len() - 2];
+    let rows = if shape.len() > 1 { shape[shape.len() - 2] } else { return vec![] };
     let kv = width / case.heads * case.values;
     let parts: Vec<(Component, u64)> = match part {
         "attn_qkv.weight" => vec![(Component::AttnQ, width), (Component::AttnK, kv), (Component::AttnV, kv)],

@@ -29,7 +29,7 @@ fn fits(stored: Stored, columns: u64) -> bool {
 const ALL: &[Kind] = &[Kind::Bits, Kind::Rank, Kind::Train, Kind::Sparsity];
 
 /// Stores what GGUF does, and knows its names.
-pub static GGUF: Client = Client {
+pub(crate) static GGUF: Client = Client {
     id: "test-gguf",
     title: "a client made up for tests",
     source: "",
@@ -45,7 +45,7 @@ pub static GGUF: Client = Client {
 };
 
 /// Stores integers, and joins q, k and v, and gate and up.
-pub static FUSING: Client = Client {
+pub(crate) static FUSING: Client = Client {
     id: "test-fusing",
     types: &["int2:g32", "int3:g32", "int4:g32", "int8:g32", "original"],
     usual: &["int2:g32", "int3:g32", "int4:g32", "int8:g32"],
@@ -55,18 +55,18 @@ pub static FUSING: Client = Client {
 };
 
 /// Stores integers, and joins nothing.
-pub static INTEGERS: Client = Client { id: "test-integers", fuse: Fuse::Free, ..FUSING };
+pub(crate) static INTEGERS: Client = Client { id: "test-integers", fuse: Fuse::Free, ..FUSING };
 
 /// Width 64: rows are whole blocks of 32, none of 256.
-pub fn dims(layers: u32) -> LlamaDims {
+pub(crate) fn dims(layers: u32) -> LlamaDims {
     LlamaDims { layers, hidden: 64, heads: 4, kv_heads: 2, head_dim: 16, ffn: 96, vocab: 32 }
 }
 
 /// A score per cell, by its position in the grid.
-pub type Of<'a> = &'a dyn Fn(usize, &Cell) -> f64;
+pub(crate) type Of<'a> = &'a dyn Fn(usize, &Cell) -> f64;
 
 /// A map with names in both dialects and an embedding in f32, and these columns.
-pub fn map(layers: u32, columns: &[(&str, Of<'_>)]) -> Map {
+pub(crate) fn map(layers: u32, columns: &[(&str, Of<'_>)]) -> Map {
     let mut map = tiny_map(dims(layers), &[]);
     map.inventory = Some(Box::new(inventory(&map.grid.cells)));
     map.provenance.group = Some(32);
@@ -78,7 +78,7 @@ pub fn map(layers: u32, columns: &[(&str, Of<'_>)]) -> Map {
     map
 }
 
-pub fn info(id: &str) -> MetricInfo {
+pub(crate) fn info(id: &str) -> MetricInfo {
     let additive =
         id.starts_with("quant-kl") || id.starts_with("predicted-kl") || id == "noise-alpha" || id == "fisher";
     MetricInfo {
@@ -108,7 +108,7 @@ fn inventory(cells: &[Cell]) -> Inventory {
     }
 }
 
-pub fn gguf_name(id: CellId) -> String {
+pub(crate) fn gguf_name(id: CellId) -> String {
     let part = match id.component {
         Component::AttnQ => "attn_q",
         Component::AttnK => "attn_k",
@@ -121,12 +121,12 @@ pub fn gguf_name(id: CellId) -> String {
     format!("blk.{}.{part}.weight", id.layer)
 }
 
-pub fn bits(asked: &str) -> Options {
+pub(crate) fn bits(asked: &str) -> Options {
     Options::new(Kind::Bits, asked.parse::<Ask>().unwrap())
 }
 
 /// Errors of GGUF's types as they fall with bits, about.
-pub fn error_of(format: &str) -> f64 {
+pub(crate) fn error_of(format: &str) -> f64 {
     match format {
         "q4_0" => 0.08,
         "q4_1" => 0.07,
@@ -138,12 +138,12 @@ pub fn error_of(format: &str) -> f64 {
 }
 
 /// Costs that differ a hundredfold between cells, in no order.
-pub fn importance(at: usize) -> f64 {
+pub(crate) fn importance(at: usize) -> f64 {
     1e-4 * 10.0_f64.powf(2.0 * ((at * 37 % 101) as f64 / 101.0))
 }
 
 /// A map whose measured costs of the usual types are importance times squared error.
-pub fn measured(layers: u32) -> Map {
+pub(crate) fn measured(layers: u32) -> Map {
     let kl = |format: &'static str| move |at: usize, _: &Cell| importance(at) * error_of(format).powi(2);
     let formats = ["q4_0", "q4_1", "q5_0", "q5_1", "q8_0"];
     let columns: Vec<_> = formats.iter().map(|format| (format!("quant-kl-{format}"), kl(format))).collect();

@@ -202,14 +202,15 @@ fn check_digest(source: &dyn Source, plan: &Plan, force: bool) -> anyhow::Result
     Ok(Some(format!("the plan was made from another checkpoint, {:?}, of the same names and shapes", plan.about.model)))
 }
 
-/// The file: `targets` in their order behind `entries`.
+/// The file: `targets` in their order behind `entries`. As ggml has it, slowest dimensions of 1 are not written.
 fn layout_of(targets: &[Target], entries: Vec<GgufEntry>) -> anyhow::Result<GgufLayout> {
     let mut layout = GgufLayout::new();
     for entry in entries {
         layout.entry(entry);
     }
     for Target { info, dtype, .. } in targets {
-        layout.tensor(&info.name, *dtype, &info.shape)?;
+        let ones = info.shape.iter().take_while(|dim| **dim == 1).count().min(info.shape.len().saturating_sub(1));
+        layout.tensor(&info.name, *dtype, &info.shape[ones..])?;
     }
     Ok(layout)
 }

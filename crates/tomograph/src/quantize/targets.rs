@@ -248,3 +248,15 @@ fn check_encodable(target: &Target) -> anyhow::Result<()> {
     );
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::block;
+
+    #[test]
+    fn blocks_are_in_the_order_of_their_numbers() {
+        let names = ["output.weight", "blk.2.attn_q.weight", "blk.10.attn_k.weight", "blk.11.attn_k.weight"];
+        assert_eq!(names.map(block), [None, Some(2), Some(10), Some(11)]);
+        assert_eq!(["blk.", "blk.x.weight", "blkk.1."].map(block), [None; 3]);
+    }
+}

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use tomo_plan::{About, Budget, Choice, CostSource, Decision, Kind, OtherDecision, Plan, Stored, Totals};
 use tomograph::scan;
 
-/// A plan of bits for the GGUF file at `model`: `stored` says what a tensor becomes, and what it leaves out stays as it is.
+/// A plan of bits for the checkpoint at `model`: `stored` says what a tensor becomes, and what it leaves out stays as it is.
 pub(crate) fn plan_of(model: &Path, stored: impl Fn(&str) -> Option<&'static str>) -> Plan {
     let opened = scan::open(model, &[]).unwrap();
     let inventory = opened.inventory();

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use sha2::{Digest, Sha256};
 use tomo_checkpoint::write::{GgufLayout, GgufValue};
 use tomo_checkpoint::{DType, GgufEntry, Source, open};
 use tomo_plan::Plan;
@@ -121,7 +122,9 @@ fn write_parts(source: &dyn Source, folder: &Path, alignment: Option<u32>) -> Pa
     for (no, names) in names.chunks(names.len().div_ceil(2)).enumerate() {
         let mut layout = GgufLayout::new();
         if no == 0 {
-            metadata.entries.iter().for_each(|entry| drop(layout.entry(entry.clone())));
+            for entry in &metadata.entries {
+                layout.entry(entry.clone());
+            }
         }
         if let Some(alignment) = alignment {
             layout.entry(GgufEntry::new("general.alignment", alignment));
@@ -131,7 +134,9 @@ fn write_parts(source: &dyn Source, folder: &Path, alignment: Option<u32>) -> Pa
             ("split.count", 2u16.into()),
             ("split.tensors.count", (source.tensors().len() as i32).into()),
         ];
-        split.into_iter().for_each(|(key, value)| drop(layout.entry(GgufEntry::new(key, value))));
+        for (key, value) in split {
+            layout.entry(GgufEntry::new(key, value));
+        }
         for name in names {
             let info = source.tensor(name).unwrap();
             layout.tensor(*name, info.dtype, &info.shape).unwrap();
@@ -258,6 +263,50 @@ fn the_size_is_held_against_the_plan() {
     assert_eq!(json["digest"], open(&case.out()).unwrap().digest().unwrap());
     // 256 x 96 weights of two experts in two tensors, at 110 bytes for 256.
     assert_eq!(json["types"]["q3_k"]["bytes"], 4 * 96 * 110);
+}
+
+#[test]
+fn a_plan_that_the_program_made_becomes_a_file_of_the_size_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = fixture("model.gguf");
+    let names = ["map", "plan", "out.gguf"].map(|name| folder.path().join(name));
+    let [map, plan, out] = names.each_ref().map(|path| path.to_str().unwrap());
+    let model = model.to_str().unwrap();
+    run(["map", model, "--metric", "err-q4_0,err-q5_0,err-q8_0", "--out", map]).ended(Exit::Success);
+    let ask = ["--for", "llama.cpp", "--target", "6.5bpw", "--types", "q4_0,q5_0,q8_0", "--cost", "weights"];
+    run(["plan", map, "-o", plan, "--keep", "embedding=q8_0"].into_iter().chain(ask)).ended(Exit::Success);
+    let found = run(["quantize", model, plan, "-o", out, "--json"]).ended(Exit::Success).json();
+    assert_eq!(found["planned_bytes"], found["bytes"]);
+    assert_eq!(found["notes"].as_array().unwrap().len(), 0, "{found}");
+    let written = open(&names[2]).unwrap();
+    assert_eq!(written.tensor("token_embd.weight").unwrap().dtype, DType::Q8_0);
+    let kinds: std::collections::BTreeSet<&str> = written
+        .tensors()
+        .iter()
+        .filter(|tensor| tensor.name.starts_with("blk.0.") && tensor.dtype != DType::F32)
+        .map(|tensor| tensor.dtype.name())
+        .collect();
+    assert!(kinds.len() > 1 && kinds.iter().all(|kind| ["Q4_0", "Q5_0", "Q8_0"].contains(kind)), "{kinds:?}");
+}
+
+#[derive(serde::Deserialize)]
+struct Real {
+    sha256: String,
+    bytes: usize,
+    types: std::collections::BTreeMap<String, String>,
+}
+
+#[test]
+#[ignore = "reads SmolLM2-135M-Instruct: set TOMOGRAPH_SMOLLM2 and run with --ignored"]
+fn smollm2_in_thirteen_types_is_llama_quantizes_file() {
+    let model = crate::real_model::smollm2();
+    let real: Real = serde_json::from_slice(&std::fs::read(fixture("smollm2.json")).unwrap()).unwrap();
+    // Plans of tests take words that live as long as the program.
+    let find = |tensor: &str| real.types.get(tensor).and_then(|id| tomo_blocks::find(id)).map(|block| block.id);
+    let found = Case::new(&model, find).written(&model, &[]);
+    assert_eq!(found.len(), real.bytes);
+    let digest: String = Sha256::digest(&found).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(digest, real.sha256);
 }
 
 /// Stops after so many pieces.

@@ -76,6 +76,24 @@ fn a_plan_of_another_checkpoint_needs_force_and_names_and_shapes() {
 }
 
 #[test]
+fn a_plan_of_safetensors_fits_what_they_are_converted_to() {
+    let plan = plan_of(&parity("llama_llama3"), f16);
+    assert_eq!(plan.about.format, "safetensors");
+    says(&refused(&llama(), &plan, &[]), &["the plan was made from another checkpoint", "--force"]);
+    let folder = tempfile::tempdir().unwrap();
+    let plan_file = write_plan(&plan, folder.path());
+    let out = folder.path().join("out.gguf");
+    run(["quantize", text(&llama()), text(&plan_file), "-o", text(&out), "--force"]).ended(Exit::Success);
+    let [before, after] = [&llama(), &out].map(|path| open(path).unwrap());
+    assert_eq!(after.tensors().len(), before.tensors().len());
+    for (before, after) in before.tensors().iter().zip(after.tensors()) {
+        // Norms are F32 in GGUF whatever they were in safetensors, and `rope_freqs.weight` is only there.
+        let expected = if before.name.contains("attn_q") { DType::F16 } else { before.dtype };
+        assert_eq!((&after.name, after.dtype), (&before.name, expected));
+    }
+}
+
+#[test]
 fn names_and_shapes_have_to_agree() {
     let fits = plan_of(&llama(), f16);
     let mut plan = fits.clone();
@@ -175,9 +193,11 @@ fn types_without_a_decoder_can_be_copied_only() {
     let plan = write_plan(&plan, folder.path());
     let out = folder.path().join("out.gguf");
     run(["quantize", text(&model), text(&plan), "-o", text(&out), "--force"]).ended(Exit::Success);
-    let mut bytes = Vec::new();
-    open(&out).unwrap().read("blk.0.attn_q.weight", 0..256, &mut bytes).unwrap();
+    let (mut bytes, written) = (Vec::new(), open(&out).unwrap());
+    written.read("blk.0.attn_q.weight", 0..256, &mut bytes).unwrap();
     assert_eq!(bytes, (0..66).collect::<Vec<u8>>());
+    // ggml does not count a slowest dimension of 1.
+    assert_eq!(written.tensors()[0].shape, [256]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::golden_same_map::assert_same_scores;
 use crate::golden_storage::{Checkpoint, map_of};
 
 /// The file the variable names; a test that was asked for and cannot run has failed.
-fn smollm2() -> PathBuf {
+pub(crate) fn smollm2() -> PathBuf {
     let path = std::env::var_os("TOMOGRAPH_SMOLLM2")
         .expect("TOMOGRAPH_SMOLLM2 must name SmolLM2-135M-Instruct.Q4_1.gguf (.ci/run fetches it)");
     PathBuf::from(path)

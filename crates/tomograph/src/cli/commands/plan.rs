@@ -208,7 +208,7 @@ pub(super) const PLAN_JSON: &str = "plan.json";
 /// Folder of what the plan is held against, beside it.
 pub(super) const BASELINES: &str = "baselines";
 /// Plans made of costs that were dealt out at random.
-const RANDOM: u64 = 5;
+pub(super) const RANDOM: u64 = 5;
 
 /// Writes what `verify` holds the plan against; says which baselines there are none of, and why.
 fn write_baselines(folder: &Path, make: impl Fn(Baseline) -> Result<Plan, PlanError>) -> anyhow::Result<Vec<String>> {

@@ -1,5 +1,4 @@
-use std::io::BufWriter;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
@@ -175,7 +174,7 @@ fn print(quantization: &Quantization, out: &mut dyn Write) -> anyhow::Result<()>
 fn size_in_words(quantization: &Quantization) -> String {
     let Quantization { planned_bytes, plain_bytes, .. } = *quantization;
     match planned_bytes {
-        None => "of which the plan says nothing".to_owned(),
+        None => "a size that the plan does not name".to_owned(),
         Some(planned) if planned == quantization.bytes() => "as the plan says".to_owned(),
         Some(planned) if planned == plain_bytes => {
             format!("{} as the plan says, and entries about the imatrix", count(planned))

@@ -11,6 +11,7 @@ use tomo_render::escape::plain;
 use tomo_verify::proof::{Proof, Role, Verdict};
 
 use super::model_args::locate;
+use super::plan::{BASELINES, PLAN_JSON, RANDOM};
 use super::run_args::{RunArgs, weights};
 use super::{Context, Exit};
 use crate::cli::numbers::{bytes, count, seconds};
@@ -212,13 +213,13 @@ impl Args {
 
     fn open(&self, plan: &Plan, context: &mut Context<'_>) -> anyhow::Result<Arc<Model>> {
         let name = self.model.as_deref().unwrap_or(&plan.about.model);
-        let path = locate(name, context)?;
         let hint = || match self.model {
             Some(_) => format!("cannot use the model {name:?}"),
             None => {
                 format!("cannot use {name:?}, the model that the plan was made for\n  hint: name it behind the plan")
             }
         };
+        let path = locate(name, context).with_context(hint)?;
         let model = Arc::new(scan::open(&path, &self.cells).with_context(hint)?);
         match proof::check_model(plan, &model) {
             Err(error) if self.force => {
@@ -325,12 +326,6 @@ impl Args {
 /// The refined plan, beside the plan.
 const REFINED: &str = "plan.refined.json";
 
-/// Folder of the baselines, beside the plan.
-const BASELINES: &str = "baselines";
-
-/// Random plans that are looked for.
-const RANDOM: u32 = 5;
-
 fn folder_of(plan: &Path) -> PathBuf {
     if plan.is_dir() { plan.to_owned() } else { plan.parent().unwrap_or(Path::new("")).to_owned() }
 }
@@ -352,7 +347,7 @@ fn role_of(name: &str) -> Role {
 
 /// Reads a plan from its file, or from the folder that `plan` wrote.
 fn read_plan(path: &Path) -> anyhow::Result<Plan> {
-    let file = if path.is_dir() { path.join("plan.json") } else { path.to_owned() };
+    let file = if path.is_dir() { path.join(PLAN_JSON) } else { path.to_owned() };
     let json = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
     Plan::from_json(&json).with_context(|| format!("cannot understand {}", file.display()))
 }
