@@ -140,7 +140,10 @@ fn type_of(module: &Module<'_>) -> Option<String> {
 }
 
 fn other_type(name: &str, other: &OtherDecision) -> Result<String, PlanError> {
-    let ty = other.stored.to_ascii_lowercase();
+    let asked = other.stored.to_ascii_lowercase();
+    // The flags know no fallback.
+    let columns = other.shape.last().copied().unwrap_or(0);
+    let ty = asked.parse::<Stored>().map_or(asked, |stored| stored.on(columns).to_string());
     if is_plain(&ty) && is_plain(name) {
         return Ok(ty);
     }

@@ -1,13 +1,12 @@
 //! ModelOpt (NVIDIA): FP8 and NVFP4 side by side, for TensorRT-LLM and vLLM.
 //!
 //! # Files
-//! `quant_cfg.json`: the configuration for `mtq.quantize`, a list of wildcards for quantizers. `hf_quant_config.json`: what the exported
-//! checkpoint should say, to be held against what the exporter wrote.
+//! `quant_cfg.json`: the configuration for `mtq.quantize`, a list of wildcards for quantizers; `quant_cfg.py` reads it, since its
+//! keys of `block_sizes` have to be numbers, which JSON has not. `hf_quant_config.json`: what the exported checkpoint should say,
+//! to be held against what the exporter wrote.
 //!
 //! # Command
-//! `mtq.quantize(model, quant_cfg, forward_loop)`, where keys of `block_sizes` have to be numbers again:
-//! `json.load(file, object_pairs_hook=lambda pairs: {int(k) if k.lstrip("-").isdigit() else k: v for k, v in pairs})`;
-//! then `export_hf_checkpoint(model)`.
+//! `from quant_cfg import QUANT_CFG`, `mtq.quantize(model, QUANT_CFG, forward_loop)`, then `export_hf_checkpoint(model)`.
 //!
 //! # Bytes
 //! Of `fp8` a byte per weight and 8 of scales (weight and input); of `nvfp4` half a byte per weight, a byte per 16 and 4 of
@@ -51,8 +50,21 @@ pub(super) static CLIENT: Client = Client {
 };
 
 const CONFIG: &str = "quant_cfg.json";
+const LOADER: &str = "quant_cfg.py";
 const EXPORTED: &str = "hf_quant_config.json";
 const OFF: &str = "off";
+
+const SCRIPT: &str = r#""""from quant_cfg import QUANT_CFG: the configuration beside this file, for mtq.quantize."""
+import json
+from pathlib import Path
+
+
+def with_numbers(pairs):
+    return {int(key) if key.lstrip("-").isdigit() else key: value for key, value in pairs}
+
+
+QUANT_CFG = json.loads(Path(__file__).with_name("quant_cfg.json").read_text(), object_pairs_hook=with_numbers)
+"#;
 
 #[derive(Serialize, Deserialize)]
 struct Config {
@@ -122,8 +134,13 @@ fn write(plan: &Plan) -> Result<Vec<Recipe>, PlanError> {
     Ok(vec![
         Recipe {
             name: CONFIG.to_owned(),
-            usage: "mtq.quantize(model, quant_cfg, forward_loop); keys of block_sizes are numbers".to_owned(),
+            usage: format!("read by {LOADER}"),
             text: text(CONFIG, tomo_map::json_lines(&config))?,
+        },
+        Recipe {
+            name: LOADER.to_owned(),
+            usage: "from quant_cfg import QUANT_CFG; mtq.quantize(model, QUANT_CFG, forward_loop)".to_owned(),
+            text: SCRIPT.to_owned(),
         },
         Recipe {
             name: EXPORTED.to_owned(),

@@ -43,7 +43,7 @@ fn files_are_what_they_have_always_been() {
         ("gptqmodel", one("int4-sym:g64", "int8:g32"), &[GPTQ]),
         ("gptqmodel", one("int4-sym:g64", "original"), &[GPTQ_LEFT_ALONE]),
         ("llm-compressor", one("int4-sym:g64", "fp8"), &[RECIPE]),
-        ("modelopt", one("nvfp4", "fp8"), &[QUANT_CFG, HF_QUANT_CONFIG]),
+        ("modelopt", one("nvfp4", "fp8"), &[QUANT_CFG, QUANT_CFG_PY, HF_QUANT_CONFIG]),
         ("peft", one_rank(), &[ADAPTER_CONFIG]),
         ("axolotl", one_rank(), &[LORA]),
         ("axolotl", plan(ONE, Kind::Train, |id| Choice::Train(id.component == Component::AttnV)), &[UNFROZEN, SNR]),
@@ -56,6 +56,7 @@ fn files_are_what_they_have_always_been() {
     ];
     for (id, plan, texts) in cases {
         let files = written(id, plan);
+        assert!(files.len() >= texts.len());
         for (file, text) in files.iter().zip(*texts) {
             assert_eq!(file.text, *text, "{id}: {}\n{}", file.name, file.text);
         }
@@ -261,6 +262,18 @@ const QUANT_CFG: &str = r#"{
  "algorithm": "max"
 }
 "#;
+const QUANT_CFG_PY: &str = r#""""from quant_cfg import QUANT_CFG: the configuration beside this file, for mtq.quantize."""
+import json
+from pathlib import Path
+
+
+def with_numbers(pairs):
+    return {int(key) if key.lstrip("-").isdigit() else key: value for key, value in pairs}
+
+
+QUANT_CFG = json.loads(Path(__file__).with_name("quant_cfg.json").read_text(), object_pairs_hook=with_numbers)
+"#;
+
 const HF_QUANT_CONFIG: &str = r#"{
  "quantization": {
   "quant_algo": "MIXED_PRECISION",
@@ -696,6 +709,20 @@ fn what_a_client_lacks_is_said() {
         let error = refused(id, &plan);
         assert!(error.contains(reason), "{id}: {error}");
     }
+}
+
+/// The flag for embeddings knows no fallback: 576 columns are no blocks of 256.
+#[test]
+fn llama_cpp_gets_the_final_type_of_embeddings_and_a_pattern_for_every_other_matrix() {
+    let mut plan = one("q4_k", "q6_k");
+    plan.others[1].stored = "Q6_K".to_owned();
+    let mut extra = plan.others[1].clone();
+    extra.names.gguf = Some("blk.0.extra.weight".to_owned());
+    extra.stored = "F16".to_owned();
+    plan.others.push(extra);
+    let files = written("llama.cpp", &plan);
+    assert!(files[1].text.contains("--token-embedding-type q8_0"), "{}", files[1].text);
+    assert!(files[0].text.ends_with("^blk\\.0\\.extra\\.weight$=f16\n"), "{}", files[0].text);
 }
 
 #[test]
