@@ -2,7 +2,7 @@
 //! `tools/reference/clients` hold against the clients' own code.
 //!
 //! `cargo run -p tomo-plan --example recipes -- OUTDIR`
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 use std::fs;
 use std::path::Path;

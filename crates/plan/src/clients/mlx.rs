@@ -100,8 +100,11 @@ fn bytes(stored: Stored, rows: u64, columns: u64) -> u64 {
     }
 }
 
-/// Bits and group of a level that MLX has.
-fn level(stored: Stored) -> Option<(u32, u64)> {
+/// Bits and group.
+type Level = (u32, u64);
+
+/// The level that MLX has for it.
+fn level(stored: Stored) -> Option<Level> {
     match stored {
         Stored::Integer { bits, group, symmetric: false } => Some((bits, group)),
         _ => None,
@@ -127,29 +130,38 @@ fn path(plan: &Plan, cell: &Decision) -> Option<String> {
     Some(format!("{mlp}.switch_mlp.{projection}.weight"))
 }
 
+/// A matrix that holds no cell.
+struct Other<'a> {
+    name: &'a str,
+    tensor: &'a OtherDecision,
+    level: Option<Level>,
+}
+
 /// Everything MLX would quantize, with its level.
 struct Levels<'a> {
     cells: Vec<Module<'a>>,
-    others: Vec<(&'a str, &'a OtherDecision, Option<(u32, u64)>)>,
-    base: (u32, u64),
+    others: Vec<Other<'a>>,
+    base: Level,
 }
 
 impl<'a> Levels<'a> {
     fn of(plan: &'a Plan) -> Result<Self, PlanError> {
         let cells = modules_named(plan, &CLIENT, |cell| path(plan, cell))?;
-        let matrix = |(name, other): (&'a str, &'a OtherDecision)| {
-            let name = name.strip_suffix(".weight").filter(|_| other.shape.len() >= 2)?;
-            Some((name, other, other.stored.parse().ok().and_then(level)))
+        let matrix = |(name, tensor): (&'a str, &'a OtherDecision)| {
+            let name = name.strip_suffix(".weight").filter(|_| tensor.shape.len() >= 2)?;
+            Some(Other { name, tensor, level: tensor.stored.parse().ok().and_then(level) })
         };
-        let others: Vec<_> = others(plan, &CLIENT).filter_map(matrix).collect();
-        if let Some((name, other, _)) = others.iter().find(|(name, ..)| !is_plain(name)) {
-            return Err(PlanError::Unwritable { cell: other.role.clone(), name: format!("{name:?}") });
+        let others: Vec<Other<'_>> = others(plan, &CLIENT).filter_map(matrix).collect();
+        if let Some(other) = others.iter().find(|other| !is_plain(other.name)) {
+            let (cell, name) = (other.tensor.role.clone(), format!("{:?}", other.name));
+            return Err(PlanError::Unwritable { cell, name });
         }
         let base = most_common(cells.iter().filter_map(|module| level(module.stored()?)));
         let base = base.ok_or_else(|| mismatch(&CLIENT, CONFIG, "nothing is quantized"))?;
-        let of_other = |other: &(&str, &OtherDecision, Option<(u32, u64)>)| other.2.map(|_| columns_of_other(other.1));
-        let rows = cells.iter().filter(|m| m.stored().and_then(level).is_some()).map(|m| m.cells[0].in_features);
-        if let Some(columns) = rows.chain(others.iter().filter_map(of_other)).find(|n| !n.is_multiple_of(base.1)) {
+        let columns = cells.iter().filter(|m| m.stored().and_then(level).is_some()).map(|m| m.cells[0].in_features);
+        let quantized = others.iter().filter(|other| other.level.is_some());
+        let columns = columns.chain(quantized.filter_map(|other| other.tensor.shape.last().copied()));
+        if let Some(columns) = columns.into_iter().find(|columns| !columns.is_multiple_of(base.1)) {
             let reason =
                 format!("rows of {columns} weights are no whole number of groups of the base level, {}", base.1);
             return Err(mismatch(&CLIENT, CONFIG, reason));
@@ -158,22 +170,18 @@ impl<'a> Levels<'a> {
     }
 
     /// Every module with its level.
-    fn all(&self) -> impl Iterator<Item = (&str, Option<(u32, u64)>)> {
+    fn all(&self) -> impl Iterator<Item = (&str, Option<Level>)> {
         let cells = self.cells.iter().map(|module| (module.name(), module.stored().and_then(level)));
-        cells.chain(self.others.iter().map(|(name, _, level)| (*name, *level)))
+        cells.chain(self.others.iter().map(|other| (other.name, other.level)))
     }
 
     /// Low and high, where the plan is one of two levels of cells.
-    fn two(&self) -> Option<((u32, u64), (u32, u64))> {
+    fn two(&self) -> Option<(Level, Level)> {
         let levels: Option<Vec<_>> = self.cells.iter().map(|module| module.stored().and_then(level)).collect();
         let levels = levels?;
         let (low, high) = (*levels.iter().min()?, *levels.iter().max()?);
         (low != high && levels.iter().all(|level| [low, high].contains(level))).then_some((low, high))
     }
-}
-
-fn columns_of_other(other: &OtherDecision) -> u64 {
-    other.shape.last().copied().unwrap_or(0)
 }
 
 fn write(plan: &Plan) -> Result<Vec<Recipe>, PlanError> {
@@ -197,7 +205,7 @@ fn write(plan: &Plan) -> Result<Vec<Recipe>, PlanError> {
         recipe(CONVERT, format!("python {CONVERT} MODEL OUT"), SCRIPT.to_owned()),
     ];
     if let Some((low, high)) = levels.two() {
-        let value = |level: Option<(u32, u64)>| if level == Some(high) { 1.0 } else { 0.0 };
+        let value = |level: Option<Level>| if level == Some(high) { 1.0 } else { 0.0 };
         let list: Vec<String> = levels.all().map(|(name, level)| json!([name, value(level)]).to_string()).collect();
         let text = format!("[\n {}\n]\n", list.join(",\n "));
         files.push(recipe(SENSITIVITIES, dynamic_quant(plan, &levels, low, high), text));
@@ -205,9 +213,9 @@ fn write(plan: &Plan) -> Result<Vec<Recipe>, PlanError> {
     Ok(files)
 }
 
-fn dynamic_quant(plan: &Plan, levels: &Levels<'_>, low: (u32, u64), high: (u32, u64)) -> String {
+fn dynamic_quant(plan: &Plan, levels: &Levels<'_>, low: Level, high: Level) -> String {
     let (mut bits, mut weights) = (0.0, 0.0);
-    let mut add = |numel: u64, (b, group): (u32, u64)| {
+    let mut add = |numel: u64, (b, group): Level| {
         bits += numel as f64 * (f64::from(b) + 32.0 / group as f64);
         weights += numel as f64;
     };
@@ -215,8 +223,8 @@ fn dynamic_quant(plan: &Plan, levels: &Levels<'_>, low: (u32, u64), high: (u32, 
         let level = module.stored().and_then(level).unwrap_or(low);
         module.cells.iter().for_each(|cell| add(cell.numel(), level));
     }
-    for (_, other, level) in &levels.others {
-        add(other.shape.iter().product(), level.unwrap_or(low));
+    for other in &levels.others {
+        add(other.tensor.shape.iter().product(), other.level.unwrap_or(low));
     }
     for other in plan.others.iter().filter(|other| other.shape.len() < 2) {
         let numel: u64 = other.shape.iter().product();
@@ -235,7 +243,7 @@ fn dynamic_quant(plan: &Plan, levels: &Levels<'_>, low: (u32, u64), high: (u32, 
     )
 }
 
-fn in_words(level: Option<(u32, u64)>) -> String {
+fn in_words(level: Option<Level>) -> String {
     level.map_or(LEFT_ALONE.to_owned(), |(bits, group)| format!("int{bits}:g{group}"))
 }
 
@@ -273,14 +281,14 @@ fn check_config(levels: &Levels<'_>, text: &str) -> Result<(), String> {
         Ok(Rule { pattern: path.clone(), matcher: Matcher::Whole(path.clone()), says: in_words(says) })
     };
     let rules = paths.into_iter().map(rule).collect::<Result<Vec<Rule>, String>>()?;
-    let wants = |level: Option<(u32, u64)>| (level != Some(levels.base)).then(|| in_words(level));
+    let wants = |level: Option<Level>| (level != Some(levels.base)).then(|| in_words(level));
     let subject =
         |(name, level): (&str, _)| Subject { name: name.to_owned(), what: "module".to_owned(), wants: wants(level) };
     dry_run(&rules, Wins::First, &levels.all().map(subject).collect::<Vec<_>>())
 }
 
 /// The search for the threshold halves 0 to 1 until a thousandth is left, so that whatever is above 0 and below 1 is met.
-fn check_sensitivities(levels: &Levels<'_>, high: (u32, u64), text: &str) -> Result<(), String> {
+fn check_sensitivities(levels: &Levels<'_>, high: Level, text: &str) -> Result<(), String> {
     let list: Vec<(String, f64)> = serde_json::from_str(text).map_err(|e| e.to_string())?;
     for (name, level) in levels.all() {
         let mut found = list.iter().filter(|(path, _)| path == name);

@@ -124,11 +124,11 @@ pub fn recipes(client: &'static Client, plan: &Plan) -> Result<Vec<Recipe>, Plan
 impl Client {
     /// Whether it stores cells as this.
     pub fn has(&self, stored: Stored) -> bool {
-        let is_it = |text: &&str| match stored {
-            Stored::Original { .. } => *text == "original",
-            stored => **text == stored.to_string(),
+        let text = match stored {
+            Stored::Original { .. } => "original".to_owned(),
+            stored => stored.to_string(),
         };
-        self.types.iter().any(|text| is_it(&text))
+        self.types.contains(&text.as_str())
     }
 
     fn check_type(&self, cell: &Decision) -> Result<(), PlanError> {
