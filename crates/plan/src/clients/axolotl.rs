@@ -135,7 +135,9 @@ fn write_unfrozen(plan: &Plan) -> Result<Vec<Recipe>, PlanError> {
         },
         Recipe {
             usage: format!(
-                "instead, for the Spectrum plugin: in model_snr_results/, with {SHARE} {fraction}; it trains embeddings and head as well"
+                "instead, for the Spectrum plugin: in model_snr_results/, with spectrum_model_name: {} and {SHARE} {fraction}; \
+                 it trains embeddings and head as well",
+                slug(plan)
             ),
             name,
             text: scores,
@@ -159,11 +161,15 @@ fn kind<'m>(module: &'m Module<'_>) -> &'m str {
     name.split_once(&number).map_or(name, |(_, kind)| kind)
 }
 
+/// The model's name in that of the scores' file; the plugin itself changes `/` and `_` to `-`, and finds nothing else to change here.
+fn slug(plan: &Plan) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
+    plan.about.model.chars().map(plain).collect()
+}
+
 /// The name under which the plugin looks for scores.
 fn snr_file(plan: &Plan) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
-    let model: String = plan.about.model.trim_end_matches('/').chars().map(plain).collect();
-    format!("snr_results_{model}.json")
+    format!("snr_results_{}.json", slug(plan))
 }
 
 /// A share of each type's best modules that gives the plan's choice, where there is one.
@@ -219,7 +225,7 @@ struct Unfrozen {
 }
 
 /// An entry as axolotl compiles it: a range of rows at the end is cut off, every dot but that of `.+` is a dot.
-fn entry(text: &str) -> Result<Rule, String> {
+pub(super) fn entry(text: &str) -> Result<Rule, String> {
     if text.ends_with(']') {
         return Err(format!("{text:?} would be taken for a range of rows"));
     }

@@ -7,9 +7,9 @@
 //! `QuantizeConfig(**json.load(open("quantize_config.json")))` for `GPTQModel.load`, then `quantize` with a calibration set.
 //!
 //! # Bytes
-//! As the checkpoint has it: rows x columns x bits / 8 of weights; for every group of a column 2 bytes of scale and `bits` bits of zero
-//! point per row, which are stored for symmetric levels too; 4 bytes per column that say which group it belongs to. A matrix that is
-//! left as it is: 2 bytes per weight.
+//! As the checkpoint has it: columns x bits / 8 per row of weights; for every group of columns 2 bytes of scale per row and rows x
+//! bits / 8 of zero points, which are stored for symmetric levels too; 4 bytes per column that say which group it belongs to. Weights
+//! of a row and zero points of a group are rounded up to 4 bytes. A matrix that is left as it is: 2 bytes per weight.
 //!
 //! # Traps
 //! A pattern has to match from the start of the name and may end before it does; the first that matches counts, `-:` rules (left as
@@ -78,10 +78,11 @@ const LEFT_ALONE: &str = "left as it is";
 
 fn bytes(stored: Stored, rows: u64, columns: u64) -> u64 {
     let Stored::Integer { bits, group, .. } = stored else { return stored.bytes(rows, columns) };
-    let bits = u64::from(bits);
-    let per_group = rows.saturating_mul(2) + rows.saturating_mul(bits).div_ceil(8);
-    let weights = rows.saturating_mul(columns).saturating_mul(bits).div_ceil(8);
-    weights.saturating_add(columns.div_ceil(group.max(1)).saturating_mul(per_group)).saturating_add(4 * columns)
+    let words = |count: u64| count.saturating_mul(bits.into()).div_ceil(32).saturating_mul(4);
+    let groups = columns.div_ceil(group.max(1));
+    let weights = words(columns).saturating_mul(rows);
+    let per_group = words(rows).saturating_add(rows.saturating_mul(2));
+    weights.saturating_add(groups.saturating_mul(per_group)).saturating_add(columns.saturating_mul(4))
 }
 
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
@@ -148,7 +149,10 @@ impl Group<'_> {
     fn pattern(&self) -> Result<String, PlanError> {
         let first = self.modules[0].name();
         let stem = |stem: &str| escaped(stem);
-        match (self.joined, self.joined_name(), self.split()) {
+        let is_stack =
+            |module: &Module<'_>| module.cells.iter().any(|cell| cell.id.expert != module.cells[0].id.expert);
+        let experts = self.joined_name().filter(|_| !self.modules.iter().any(is_stack));
+        match (self.joined, experts, self.split()) {
             (Joined::Experts, Some(experts), _) => {
                 let mut ends: Vec<&str> = self.modules.iter().filter_map(|m| m.name().rsplit('.').next()).collect();
                 ends.sort_unstable();

@@ -180,7 +180,12 @@ impl<'a> Command<'a> {
         let words: Vec<&str> = script.split_whitespace().map(|word| word.trim_matches('\'')).collect();
         let after = |flag: &str| words.iter().position(|word| *word == flag).and_then(|at| words.get(at + 1)).copied();
         let entries = words.windows(2).filter(|pair| pair[0] == "--tensor-type").map(|pair| pair[1]).collect();
-        let base = *words.last().ok_or("the script is empty")?;
+        let mut commands = script.lines().filter(|line| line.starts_with("\"$quantize\""));
+        let mut bases = commands.by_ref().filter_map(|line| line.split_whitespace().last());
+        let base = bases.next().ok_or("llama-quantize is not called")?;
+        if let Some(other) = bases.find(|other| *other != base) {
+            return Err(format!("one command has the base {base}, another {other}"));
+        }
         Ok(Self { entries, embedding: after(EMBEDDING.1), head: after(HEAD.1), base })
     }
 }

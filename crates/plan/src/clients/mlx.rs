@@ -191,22 +191,18 @@ fn write(plan: &Plan) -> Result<Vec<Recipe>, PlanError> {
     let block = Pairs(block);
     let config = Pairs(vec![("quantization".to_owned(), block.clone()), ("quantization_config".to_owned(), block)]);
     let recipe = |name: &str, usage: String, text: String| Recipe { name: name.to_owned(), usage, text };
+    let config = tomo_map::json_lines(&config).map_err(|e| mismatch(&CLIENT, CONFIG, e.to_string()))?;
     let mut files = vec![
-        recipe(CONFIG, "the quantization blocks of the converted model's config.json".to_owned(), lines(&config)?),
+        recipe(CONFIG, "the quantization blocks of the converted model's config.json".to_owned(), config),
         recipe(CONVERT, format!("python {CONVERT} MODEL OUT"), SCRIPT.to_owned()),
     ];
     if let Some((low, high)) = levels.two() {
         let value = |level: Option<(u32, u64)>| if level == Some(high) { 1.0 } else { 0.0 };
-        let list: Vec<(&str, f64)> = levels.all().map(|(name, level)| (name, value(level))).collect();
-        files.push(recipe(SENSITIVITIES, dynamic_quant(plan, &levels, low, high), lines(&list)?));
+        let list: Vec<String> = levels.all().map(|(name, level)| json!([name, value(level)]).to_string()).collect();
+        let text = format!("[\n {}\n]\n", list.join(",\n "));
+        files.push(recipe(SENSITIVITIES, dynamic_quant(plan, &levels, low, high), text));
     }
     Ok(files)
-}
-
-/// JSON, an entry per line.
-fn lines<T: serde::Serialize>(value: &T) -> Result<String, PlanError> {
-    let pretty = tomo_map::json_lines(value);
-    pretty.map_err(|e| mismatch(&CLIENT, CONFIG, e.to_string()))
 }
 
 fn dynamic_quant(plan: &Plan, levels: &Levels<'_>, low: (u32, u64), high: (u32, u64)) -> String {
