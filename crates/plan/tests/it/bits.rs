@@ -116,6 +116,8 @@ fn wishes_hold() {
             _ => {}
         }
     }
+    let of_v = |text: &str| plan.stored().any(|(c, s)| c.id.component == Component::AttnV && s.to_string() == text);
+    assert!(of_v("q5_1") && !of_v("q5_0"), "the bound itself is allowed");
     for (keep, reason) in [
         ("L9=q4_0", "layer that the model does not have"),
         ("attn.v>=f16", "none of the types is left for L0.attn.v"),
