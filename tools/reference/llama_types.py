@@ -25,7 +25,7 @@ WITH_IMATRIX = "Q4_0 Q5_0 IQ4_XS IQ4_NL Q4_K_M".split()
 # family, layers, query heads, value heads, experts, head of its own, width, width of the MLP
 MODELS = {
     "shared-by-four": ("llama", 16, 8, 2, 0, True, 256, 512),
-    "short-rows": ("llama", 16, 8, 8, 0, True, 160, 288),
+    "short-rows": ("llama", 16, 8, 8, 0, True, 160, 97),
     "eight-experts": ("llama", 16, 8, 2, 8, True, 256, 512),
     "four-experts": ("llama", 16, 8, 4, 4, False, 256, 512),
     "eighty-layers": ("llama", 80, 8, 2, 0, True, 256, 256),

@@ -153,6 +153,7 @@ fn provenance() -> impl Strategy<Value = Provenance> {
             format: t[3].clone(),
             text: maybe.clone(),
             text_digest: maybe.clone(),
+            text_passages: maybe.clone(),
             loss: maybe.clone(),
             draws: number,
             sequences: number,

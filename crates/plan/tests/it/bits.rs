@@ -116,6 +116,8 @@ fn wishes_hold() {
             _ => {}
         }
     }
+    let of_v = |text: &str| plan.stored().any(|(c, s)| c.id.component == Component::AttnV && s.to_string() == text);
+    assert!(of_v("q5_1") && !of_v("q5_0"), "the bound itself is allowed");
     for (keep, reason) in [
         ("L9=q4_0", "layer that the model does not have"),
         ("attn.v>=f16", "none of the types is left for L0.attn.v"),
@@ -196,4 +198,54 @@ fn a_map_without_names_says_so_in_the_plan() {
     assert!(plan.about.notes[0].contains("names no tensors"), "{:?}", plan.about.notes);
     assert_eq!(plan.totals.file, None);
     assert!(plan.cells.iter().all(|cell| matches!(cell.choice, Choice::Stored(_))));
+}
+
+#[test]
+fn rows_that_no_type_fits_stay_as_they_are() {
+    let kl: Of<'_> = &|at, _| importance(at);
+    let mut map = map(1, &[("quant-kl-int4", kl)]);
+    map.provenance.group = Some(64);
+    let options = Options { types: vec!["int4:g64".parse().unwrap()], ..bits("16bpw") };
+    let plan = make_plan(&map, &INTEGERS, &options).unwrap();
+    for (cell, stored) in plan.stored() {
+        // Rows of 96 weights are no whole groups of 64, and cost nothing.
+        let left = cell.id.component == Component::MlpDown;
+        assert_eq!(stored.to_string(), if left { "original:16" } else { "int4:g64" }, "{}", cell.id);
+        assert_eq!(cell.cost == 0.0, left);
+    }
+}
+
+/// A layer with two experts in place of its MLP, each a tensor of its own.
+fn mixture() -> tomo_map::Map {
+    let mut map = measured(1);
+    map.provenance.group = Some(32);
+    let dense: Vec<tomo_map::Cell> = map.grid.cells.drain(4..).collect();
+    let inventory = map.inventory.as_mut().unwrap();
+    inventory.cells.truncate(4);
+    for cell in dense {
+        for expert in 0..2 {
+            let id = tomo_map::CellId { expert: Some(expert), ..cell.id };
+            map.grid.cells.push(tomo_map::Cell { id, ..cell.clone() });
+            inventory.cells.push(tomo_map::Names { gguf: None, hugging_face: Some(format!("{id}.weight")) });
+        }
+    }
+    map.columns.clear();
+    for (format, squared) in [("int2", 0.25), ("int3", 0.06), ("int4", 0.015), ("int8", 0.0001)] {
+        let scores = (0..10).map(|at| tomo_map::Score::from_value(importance(at) * squared));
+        let info = crate::samples::info(&format!("quant-kl-{format}"));
+        map.columns.push(tomo_map::Column::new(info, scores.collect()));
+    }
+    map
+}
+
+#[test]
+fn experts_of_a_projection_are_stored_alike_and_all_of_them_where_a_client_joins() {
+    let map = mixture();
+    let free = make_plan(&map, &INTEGERS, &bits("4.5bpw")).unwrap();
+    assert_eq!(free.ties(), [vec![0], vec![1], vec![2], vec![3], vec![4, 5], vec![6, 7], vec![8, 9]]);
+    let stored = text(&free);
+    assert!(free.ties().iter().all(|tied| tied.iter().all(|at| stored[*at] == stored[tied[0]])), "{stored:?}");
+    let joined = make_plan(&map, &FUSING, &bits("4.5bpw")).unwrap();
+    let stored = text(&joined);
+    assert!(stored[4..].iter().all(|one| *one == stored[4]) && stored[0] == stored[2], "{stored:?}");
 }

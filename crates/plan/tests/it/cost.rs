@@ -114,7 +114,8 @@ fn what_stores_weights_as_they_are_costs_nothing() {
 
 #[test]
 fn a_map_without_what_is_needed_says_what_to_run() {
-    let cases: [(&[(&str, Of<'_>)], &str, &str); 5] = [
+    type Columns<'a> = &'a [(&'a str, Of<'a>)];
+    let cases: [(Columns<'_>, &str, &str); 5] = [
         (&[], "auto", "--metric predicted-kl-q4_0,predicted-kl-q5_0 --text FILE"),
         (&[("quant-kl-q4_0", KL)], "auto", "--metric quant-kl-q4_0,err-q4_0,err-q5_0 --text FILE"),
         (&[], "weights", "--metric err-q4_0,err-q5_0\n"),

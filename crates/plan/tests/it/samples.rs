@@ -47,7 +47,7 @@ pub(crate) static GGUF: Client = Client {
 /// Stores integers, and joins q, k and v, and gate and up.
 pub(crate) static FUSING: Client = Client {
     id: "test-fusing",
-    types: &["int2:g32", "int3:g32", "int4:g32", "int8:g32", "original"],
+    types: &["int2:g32", "int3:g32", "int4:g32", "int4:g64", "int8:g32", "original"],
     usual: &["int2:g32", "int3:g32", "int4:g32", "int8:g32"],
     dialect: Dialect::HuggingFace,
     fuse: Fuse::Demanded,

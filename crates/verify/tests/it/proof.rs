@@ -36,13 +36,13 @@ fn numbers_by_hand() {
     let beside = |role| proof.arm(role).unwrap().ours_beside.clone().unwrap();
     let (uniform, rule) = (beside(Role::Uniform), beside(Role::Rule));
     // Means over sequences: KL .2 beside .5 and .2; rises .15 beside .3 and .15; original 3.15.
-    assert_close(&proof.nll_original.value, &3.15, Within::Absolute(1e-12));
-    assert_close(&[uniform.kl.value, rule.kl.value], &[-0.3, 0.0], Within::Absolute(1e-12));
-    assert_close(&[uniform.nll.value, rule.nll.value], &[-0.15, 0.0], Within::Absolute(1e-12));
-    assert_close(&uniform.gap_closed.unwrap().value, &0.5, Within::Absolute(1e-12));
-    assert_close(&uniform.gap_closed_kl.unwrap().value, &0.6, Within::Absolute(1e-12));
-    assert_close(&proof.arms[0].perplexity, &(3.3_f64).exp(), Within::Relative(1e-12));
-    assert_close(&proof.arms[1].damage.top1.value, &0.5, Within::Absolute(1e-12));
+    assert_close(proof.nll_original.value, 3.15, Within::Absolute(1e-12));
+    assert_close([uniform.kl.value, rule.kl.value], [-0.3, 0.0], Within::Absolute(1e-12));
+    assert_close([uniform.nll.value, rule.nll.value], [-0.15, 0.0], Within::Absolute(1e-12));
+    assert_close(uniform.gap_closed.unwrap().value, 0.5, Within::Absolute(1e-12));
+    assert_close(uniform.gap_closed_kl.unwrap().value, 0.6, Within::Absolute(1e-12));
+    assert_close(proof.arms[0].perplexity, (3.3_f64).exp(), Within::Relative(1e-12));
+    assert_close(proof.arms[1].damage.top1.value, 0.5, Within::Absolute(1e-12));
     // Every difference of KL to uniform is below 0, those to the rule are on both sides: the worse of the two counts.
     assert_eq!((uniform.verdict, rule.verdict), (Verdict::Helps, Verdict::NoDifference));
     assert_eq!(proof.verdict, Some(Verdict::NoDifference));
@@ -81,7 +81,7 @@ fn the_99th_percentile_of_a_resample_is_that_of_its_tokens() {
         low + (place - place.floor()) * (high - low)
     };
     let (low, high) = Damage::of(&original, &damage, &bootstrap).unwrap().kl_p99.interval.unwrap();
-    assert_close(&[low, high], &[at(0.025), at(0.975)], Within::Absolute(1e-9));
+    assert_close([low, high], [at(0.025), at(0.975)], Within::Absolute(1e-9));
 }
 
 #[test]
