@@ -57,7 +57,8 @@ impl FromStr for Baseline {
 }
 
 /// A plan that takes as many bytes for cells as `plan` or a little less, with the same types, ties and tensors that are no cells. Its
-/// costs are what the map says they are, its bound is the plan's.
+/// costs are what the map says they are, its bound is the plan's; of a rule whose types the map has no columns of, costs are not
+/// known, and [`CostSource::how`](crate::CostSource::how) says so.
 ///
 /// What is to be kept binds random and inverted plans, not the uniform one and not the rule.
 ///
@@ -100,9 +101,14 @@ pub fn baseline(
         ),
     };
     let wanted: Vec<Vec<Stored>> = stored.iter().map(|stored| vec![*stored]).collect();
-    let costs = Costs::new(map, &options.cost, &wanted)?;
+    let (costs, bound) = match Costs::new(map, &options.cost, &wanted) {
+        Ok(costs) => (costs, plan.totals.bound),
+        // A rule has types of its own, and to be held against it takes no costs.
+        Err(PlanError::Columns { missing, .. }) if which == Baseline::Rule => (Costs::unknown(&wanted, &missing), 0.0),
+        Err(error) => return Err(error),
+    };
     let budget = Budget { asked: options.ask.to_string(), limit };
-    let mut made = table.plan(&options, budget, &stored, costs, plan.totals.bound)?;
+    let mut made = table.plan(&options, budget, &stored, costs, bound)?;
     made.about.notes.insert(0, format!("a baseline, {which}: {note}"));
     made.about.seed = match which {
         Baseline::Random(seed) => Some(seed),

@@ -113,6 +113,15 @@ impl Costs {
         Ok(Self { formats: costs, source: describe(&chosen), notes: notes(map, &chosen) })
     }
 
+    /// Costs of ways to store that the map cannot reckon: 0 everywhere, of no metric, with the reason in words.
+    pub(crate) fn unknown(wanted: &[Vec<Stored>], reason: &str) -> Self {
+        let cells = wanted.len();
+        let formats = by_format(wanted).into_keys().map(|format| (format, vec![Some(0.0); cells])).collect();
+        let how = format!("not known and written as 0: the map lacks {reason}");
+        let source = CostSource { metrics: Vec::new(), how: how.clone(), unit: "none".to_owned(), proxy: true };
+        Self { formats, source, notes: vec![format!("its costs are {how}")] }
+    }
+
     /// What it costs to store a cell so; 0 of what stores it as it is.
     pub(crate) fn of(&self, cell: usize, stored: Stored) -> Option<f64> {
         match format_of(stored) {

@@ -98,6 +98,27 @@ fn the_rule_starts_from_the_largest_mix_that_fits() {
 }
 
 #[test]
+fn a_rule_of_types_that_the_map_knows_nothing_of_is_a_baseline_all_the_same() {
+    let mut map = measured(12);
+    map.columns.retain(|column| column.info.id == "quant-kl-q4_0" || column.info.id == "quant-kl-q4_1");
+    let options =
+        tomo_plan::Options { types: vec!["q4_0".parse().unwrap(), "q4_1".parse().unwrap()], ..bits("like:q4_1") };
+    let plan = make_plan(&map, &GGUF, &options).unwrap();
+    let known = baseline(&map, &GGUF, &options, &plan, Baseline::Rule).unwrap();
+    assert_eq!(known.cost.how, "measured");
+    // q5_k_s is stored as q5_1, which nothing measured.
+    let larger = Plan { totals: tomo_plan::Totals { cells: 30_720 * 12 / 32 * 24, ..plan.totals.clone() }, ..plan };
+    let unknown = baseline(&map, &GGUF, &options, &larger, Baseline::Rule).unwrap();
+    assert!(unknown.about.notes[0].contains("llama.cpp's q5_"), "{:?}", unknown.about.notes);
+    assert!(unknown.cost.how.contains("not known") && unknown.cost.metrics.is_empty(), "{:?}", unknown.cost);
+    assert!(
+        unknown.about.notes.iter().any(|note| note.contains("its costs are not known")),
+        "{:?}",
+        unknown.about.notes
+    );
+}
+
+#[test]
 fn what_has_no_baseline_says_so() {
     let kl: Of<'_> = &|at, _| importance(at);
     let integers =
