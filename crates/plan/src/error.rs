@@ -133,7 +133,7 @@ pub enum PlanError {
         known: String,
     },
     /// A mix that does not exist, or a client without a rule of its own.
-    #[error("there is no rule to follow\n  found: {reason}\n  expected: one of llama.cpp's mixes, {known}")]
+    #[error("there is no rule to follow: {reason}\n  expected: one of llama.cpp's mixes, {known}")]
     Rule {
         /// Why.
         reason: String,

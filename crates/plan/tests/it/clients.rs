@@ -5,6 +5,7 @@ use tomo_plan::{CLIENTS, Choice, Decision, Kind, Plan, Recipe, find_client, reci
 use tomo_testkit::LlamaDims;
 
 use crate::model::{DIMS, bits, plan};
+use crate::samples;
 
 /// One layer of the model.
 const ONE: LlamaDims = LlamaDims { layers: 1, ..DIMS };
@@ -812,4 +813,36 @@ fn experts_go_where_their_client_has_them() {
     assert!(refused("peft", &experts(false, rank)).contains("L0.mlp.up[0]"));
     let attention_only = |id: CellId| Choice::Rank { rank: if id.expert.is_some() { 0 } else { 8 }, alpha: 16 };
     assert!(!written("peft", &experts(true, attention_only))[0].text.contains("experts"));
+}
+
+/// From a map to files, for every client and kind: allocation offers nothing that the recipe then refuses. Width 96 of the down
+/// projection is no multiple of 64 or 256.
+#[test]
+fn what_allocation_plans_every_client_can_be_told() {
+    let metrics = ["int2", "int3", "int4", "int5", "int6", "int8", "int3-sym", "int4-sym", "int8-sym", "nvfp4", "fp8"];
+    let blocks = ["q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "iq4_nl", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_xs"];
+    let names: Vec<String> = metrics.iter().chain(&blocks).map(|format| format!("quant-kl-{format}")).collect();
+    let cost = |at: usize, _: &tomo_map::Cell| samples::importance(at);
+    let worth = |at: usize, _: &tomo_map::Cell| 1.0 + samples::importance(at);
+    let columns = names.iter().map(|name| (name.as_str(), &cost as samples::Of<'_>));
+    let columns: Vec<_> =
+        columns.chain([("gradient-norm", &worth as samples::Of<'_>), ("wanda", &worth as samples::Of<'_>)]).collect();
+    let mut map = samples::map(12, &columns);
+    for client in CLIENTS {
+        // Clients want groups of different lengths, and a map has one.
+        let group =
+            client.usual.iter().find_map(|usual| usual.split_once(":g")).map(|(_, group)| group.parse().unwrap());
+        map.provenance.group = group.or(map.provenance.group);
+        for kind in client.kinds {
+            let ask = match kind {
+                Kind::Bits => "13bpw",
+                Kind::Rank => "rank:8",
+                Kind::Train => "top:30%",
+                Kind::Sparsity => "30%",
+            };
+            let plan = tomo_plan::make_plan(&map, client, &tomo_plan::Options::new(*kind, ask.parse().unwrap()));
+            let plan = plan.unwrap_or_else(|e| panic!("{} {kind:?}: {e}", client.id));
+            assert!(!written(client.id, &plan).is_empty());
+        }
+    }
 }

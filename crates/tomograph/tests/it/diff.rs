@@ -128,6 +128,7 @@ fn other_grids_metrics_and_files_are_refused_with_what_was_expected() {
         map.grid.layers -= 1;
         map.grid.cells.truncate(27 * 7);
         map.columns.iter_mut().for_each(|c| c.scores.truncate(27 * 7));
+        map.inventory = None;
     });
     let err = diff(&map, &other, &[]).ended(Exit::Failure).err;
     assert!(err.contains("expected 28 layers, found 27") && err.contains("--force"), "{err}");

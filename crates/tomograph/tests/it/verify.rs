@@ -345,7 +345,8 @@ fn refining_finds_a_better_plan_and_says_how() {
     }
     // The same again is the same; and the refined plan knows the text that it was refined on.
     run(case.arguments(&args)).ended(Exit::Success);
-    assert_eq!(read(), refined);
+    let again = read();
+    assert!(again.cells == refined.cells && again.totals == refined.totals, "another plan");
     let swapped = [
         "verify",
         &case.path("plan.refined.json"),

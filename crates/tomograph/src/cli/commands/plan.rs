@@ -224,7 +224,9 @@ fn write_baselines(folder: &Path, make: impl Fn(Baseline) -> Result<Plan, PlanEr
             Err(reason) => {
                 // One of an earlier plan must not be taken for one of this.
                 let _ = std::fs::remove_file(&path);
-                without.push(format!("there is no baseline {name}: {reason}"));
+                // The rest of an error is for whoever reads it on its own.
+                let reason = reason.to_string();
+                without.push(format!("no baseline {name}: {}", reason.lines().next().unwrap_or_default()));
             }
         }
     }
