@@ -825,8 +825,9 @@ fn what_allocation_plans_every_client_can_be_told() {
     let cost = |at: usize, _: &tomo_map::Cell| samples::importance(at);
     let worth = |at: usize, _: &tomo_map::Cell| 1.0 + samples::importance(at);
     let columns = names.iter().map(|name| (name.as_str(), &cost as samples::Of<'_>));
-    let columns: Vec<_> =
-        columns.chain([("gradient-norm", &worth as samples::Of<'_>), ("wanda", &worth as samples::Of<'_>)]).collect();
+    let columns: Vec<_> = columns
+        .chain([("gradient-norm", &worth as samples::Of<'_>), ("err-int2", &worth), ("spectrum-snr", &worth)])
+        .collect();
     let mut map = samples::map(12, &columns);
     for client in CLIENTS {
         // Clients want groups of different lengths, and a map has one.

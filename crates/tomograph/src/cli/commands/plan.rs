@@ -186,8 +186,9 @@ impl Args {
             return Ok(Exit::Success);
         }
         print(&plan, context)?;
+        let width = context.streams.terminal.width.max(20);
         for reason in &without {
-            writeln!(context.streams.out, "note: {}", plain(reason, 1000))?;
+            writeln!(context.streams.out, "{}", textwrap::fill(&format!("note: {}", plain(reason, 1000)), width))?;
         }
         print_files(&files, &folder, context)?;
         Ok(Exit::Success)
