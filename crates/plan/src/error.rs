@@ -44,7 +44,7 @@ pub enum PlanError {
     },
     /// The model has no names in the dialect that the client reads.
     #[error(
-        "{client} knows tensors by another dialect's names, and {cell} has none there\n  hint: make the map from a checkpoint of a known family"
+        "{client} knows tensors by another dialect's names, and {cell} has none there\n  hint: make the map from a checkpoint of a known family; maps of versions before plans hold no names"
     )]
     Names {
         /// The client.

@@ -286,11 +286,9 @@ fn print(plan: &Plan, context: &mut Context<'_>) -> anyhow::Result<()> {
     );
     writeln!(out, "{}", wrap(&plain(&sum, 1000)))?;
     if plan.cost.proxy {
-        writeln!(
-            out,
-            "{}",
-            wrap("These costs are a proxy: nothing of them was measured by changing cells. Verify the plan.")
-        )?;
+        let advice = if plan.kind == Kind::Bits { ". Verify the plan." } else { "." };
+        let proxy = format!("These costs are a proxy: nothing of them was measured by changing cells{advice}");
+        writeln!(out, "{}", wrap(&proxy))?;
     }
     for note in &plan.about.notes {
         writeln!(out, "{}", wrap(&format!("note: {}", plain(note, 1000))))?;
