@@ -2,8 +2,8 @@
 //!
 //! Preferred in this order:
 //! 1. `quant-kl-FORMAT`: measured, with this cell alone stored so;
-//! 2. measured at another format, times the ratio of squared errors (`err-*`, by input where the map has `@x` of both); of several
-//!    measured formats the one whose errors are nearest;
+//! 2. measured at another format, times the ratio of what is predicted for the two (`predicted-kl-*`); where the map has no predictions,
+//!    of squared errors (`err-*`, by input where it has `@x` of both). Of several measured formats the nearest by that;
 //! 3. `predicted-kl-FORMAT`, or another format's, scaled likewise;
 //! 4. `noise-alpha` times the squared error (HIGGS's linearity theorem);
 //! 5. the squared error alone. That takes every cell for as sensitive as any other to an error of the same relative size, whatever

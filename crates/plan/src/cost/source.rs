@@ -25,12 +25,29 @@ enum Way<'a> {
     Nothing,
     /// The score itself.
     Direct(&'a Column),
-    /// The score of another format, times the ratio of squared errors.
-    Scaled { column: &'a Column, from: &'a Column, to: &'a Column },
+    /// The score of another format, times the ratio of what is said of this one to what is said of that.
+    Scaled { column: &'a Column, ratio: Ratio<'a> },
     /// An importance times the squared error.
     Weighed { column: &'a Column, error: &'a Column },
     /// The squared error.
     Error(&'a Column),
+}
+
+/// How a cost is carried from one format to another.
+#[derive(Clone, Copy)]
+struct Ratio<'a> {
+    from: &'a Column,
+    to: &'a Column,
+    by: By,
+}
+
+/// What is compared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// Squared errors of the weights.
+    Errors,
+    /// Predicted divergences.
+    Predictions,
 }
 
 /// What costs are in.
@@ -121,7 +138,11 @@ impl<'a> Tier<'a> {
         match self {
             Self::Of(prefix) => map.column(&format!("{prefix}{format}")).map(Way::Direct),
             _ if is_whole(format) => None,
-            Self::Near(prefix) => nearest(map, prefix, format),
+            // Errors of one relative size cost more at few bits than at many, in some columns twice as much: predictions know.
+            Self::Near(MEASURED) => {
+                nearest(map, MEASURED, format, predictions).or_else(|| nearest(map, MEASURED, format, errors))
+            }
+            Self::Near(prefix) => nearest(map, prefix, format, errors),
             Self::Alpha => {
                 let (column, error) = (map.column(ALPHA)?, error_of(map, format, false)?);
                 Some(Way::Weighed { column, error })
@@ -129,10 +150,7 @@ impl<'a> Tier<'a> {
             Self::Error => error_of(map, format, by_input).or_else(|| error_of(map, format, false)).map(Way::Error),
             Self::Metric(column) => match format_of(column) {
                 Some(own) if own == format => Some(Way::Direct(column)),
-                Some(own) => {
-                    let (from, to) = errors(map, own, format)?;
-                    Some(Way::Scaled { column, from, to })
-                }
+                Some(own) => Some(Way::Scaled { column, ratio: errors(map, own, format)? }),
                 None => Some(Way::Weighed { column, error: error_of(map, format, false)? }),
             },
         }
@@ -140,24 +158,53 @@ impl<'a> Tier<'a> {
 }
 
 /// Errors of two formats: by input where the map has both.
-fn errors<'a>(map: &'a Map, from: &str, to: &str) -> Option<(&'a Column, &'a Column)> {
-    [true, false].into_iter().find_map(|by_input| Some((error_of(map, from, by_input)?, error_of(map, to, by_input)?)))
+fn errors<'a>(map: &'a Map, from: &str, to: &str) -> Option<Ratio<'a>> {
+    let both = |by_input| Some((error_of(map, from, by_input)?, error_of(map, to, by_input)?));
+    let (from, to) = both(true).or_else(|| both(false))?;
+    Some(Ratio { from, to, by: By::Errors })
 }
 
-/// Scaling from the format of `prefix` whose errors are nearest on average over the cells, by their logarithm.
-fn nearest<'a>(map: &'a Map, prefix: &str, format: &str) -> Option<Way<'a>> {
+/// What two formats are predicted to cost.
+fn predictions<'a>(map: &'a Map, from: &str, to: &str) -> Option<Ratio<'a>> {
+    let of = |format: &str| map.column(&format!("{PREDICTED}{format}"));
+    Some(Ratio { from: of(from)?, to: of(to)?, by: By::Predictions })
+}
+
+/// Scaling from the format of `prefix` that is nearest by what `ratio` compares, on average over the cells.
+fn nearest<'a>(
+    map: &'a Map,
+    prefix: &str,
+    format: &str,
+    ratio: impl Fn(&'a Map, &str, &str) -> Option<Ratio<'a>>,
+) -> Option<Way<'a>> {
     let others = map.columns.iter().filter_map(|column| {
-        let own = column.info.id.strip_prefix(prefix)?;
-        let (from, to) = errors(map, own, format)?;
-        Some((distance(from, to)?, Way::Scaled { column, from, to }))
+        let ratio = ratio(map, column.info.id.strip_prefix(prefix)?, format)?;
+        Some((ratio.distance()?, Way::Scaled { column, ratio }))
     });
     others.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, way)| way)
 }
 
-fn distance(from: &Column, to: &Column) -> Option<f64> {
-    let pairs = from.scores.iter().zip(&to.scores).filter_map(|(from, to)| Some((from.value()?, to.value()?)));
-    let logs: Vec<f64> = pairs.map(|(from, to)| (from / to).ln().abs()).filter(|log| log.is_finite()).collect();
-    (!logs.is_empty()).then(|| logs.iter().sum::<f64>() / logs.len() as f64)
+impl Ratio<'_> {
+    /// How far apart the formats are, by the mean size of its logarithm.
+    fn distance(&self) -> Option<f64> {
+        let pairs = self.from.scores.iter().zip(&self.to.scores);
+        let pairs = pairs.filter_map(|(from, to)| Some((from.value()?, to.value()?)));
+        let logs: Vec<f64> = pairs.map(|(from, to)| (from / to).ln().abs()).filter(|log| log.is_finite()).collect();
+        (!logs.is_empty()).then(|| logs.iter().sum::<f64>() / logs.len() as f64)
+    }
+
+    /// Of one cell.
+    fn of(&self, map: &Map, cell: usize) -> Result<f64, PlanError> {
+        let (from, to) = (value(map, self.from, cell)?, value(map, self.to, cell)?);
+        if from == 0.0 {
+            let is_zero = |at: usize| self.from.scores.get(at).and_then(|s| s.value()) == Some(0.0);
+            return Err(unusable(map, self.from, is_zero));
+        }
+        Ok(match self.by {
+            By::Errors => (to / from).powi(2),
+            By::Predictions => to / from,
+        })
+    }
 }
 
 /// The column of a metric that says how much cells matter.
@@ -226,14 +273,7 @@ impl<'a> Chosen<'a> {
         let cost = match self.way {
             Way::Nothing => 0.0,
             Way::Direct(column) => value(map, column, cell)?,
-            Way::Scaled { column, from, to } => {
-                let (from_error, to_error) = (value(map, from, cell)?, value(map, to, cell)?);
-                if from_error == 0.0 {
-                    let is_zero = |at: usize| from.scores.get(at).and_then(|s| s.value()) == Some(0.0);
-                    return Err(unusable(map, from, is_zero));
-                }
-                value(map, column, cell)? * (to_error / from_error).powi(2)
-            }
+            Way::Scaled { column, ratio } => value(map, column, cell)? * ratio.of(map, cell)?,
             Way::Weighed { column, error } => value(map, column, cell)? * value(map, error, cell)?.powi(2),
             Way::Error(error) => value(map, error, cell)?.powi(2),
         };
@@ -248,9 +288,13 @@ impl<'a> Chosen<'a> {
         match self.way {
             Way::Nothing => "as it is".to_owned(),
             Way::Direct(column) => named(column),
-            Way::Scaled { column, .. } => {
+            Way::Scaled { column, ratio } => {
                 let format = format_of(column).unwrap_or_default();
-                format!("{} at {format} and scaled by the squared error", named(column))
+                let by = match ratio.by {
+                    By::Errors => "the squared error",
+                    By::Predictions => "what is predicted",
+                };
+                format!("{} at {format} and scaled by {by}", named(column))
             }
             Way::Weighed { column, .. } if column.info.id == ALPHA => {
                 "noise coefficient times squared error".to_owned()
@@ -265,7 +309,7 @@ impl<'a> Chosen<'a> {
         let columns: [Option<&'a Column>; 3] = match self.way {
             Way::Nothing => [None, None, None],
             Way::Direct(column) | Way::Error(column) => [Some(column), None, None],
-            Way::Scaled { column, from, to } => [Some(column), Some(from), Some(to)],
+            Way::Scaled { column, ratio } => [Some(column), Some(ratio.from), Some(ratio.to)],
             Way::Weighed { column, error } => [Some(column), Some(error), None],
         };
         columns.into_iter().flatten().map(|column| column.info.id.as_ref())

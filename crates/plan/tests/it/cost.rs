@@ -47,6 +47,29 @@ fn another_format_is_scaled_by_the_squared_error() {
     assert_eq!(plan.cost.metrics, ["err-q4_0", "err-q5_0", "quant-kl-q4_0"]);
 }
 
+/// Where both formats have predictions, their ratio counts and not that of the errors: 3 / 2 of the cost, not 1/4 of it. Of a
+/// format without a prediction the errors count as before.
+#[test]
+fn predictions_carry_a_measured_cost_to_another_format() {
+    let (two, three): (Of<'_>, Of<'_>) = (&|_, _| 2.0, &|_, _| 3.0);
+    let columns = [
+        ("quant-kl-q4_0", KL),
+        ("err-q4_0", FIFTH),
+        ("err-q5_0", TENTH),
+        ("err-q8_0", TENTH),
+        ("predicted-kl-q4_0", two),
+        ("predicted-kl-q5_0", three),
+    ];
+    let map = map(1, &columns);
+    let found = plan(&map, &["q5_0"], "auto").unwrap();
+    found.cells.iter().enumerate().for_each(|(at, cell)| close(cell.cost, importance(at) * 1.5));
+    assert_eq!(found.cost.how, "measured at q4_0 and scaled by what is predicted");
+    assert_eq!(found.cost.metrics, ["predicted-kl-q4_0", "predicted-kl-q5_0", "quant-kl-q4_0"]);
+    assert!(!found.cost.proxy);
+    let found = plan(&map, &["q8_0"], "scaled").unwrap();
+    found.cells.iter().enumerate().for_each(|(at, cell)| close(cell.cost, importance(at) / 4.0));
+}
+
 #[test]
 fn of_several_measured_formats_the_nearest_in_error_is_scaled() {
     // q5_1's error .1 is nearer to q5_0's .12 than to q4_0's .3: cost 7 * (.1 / .12)^2.
