@@ -1,7 +1,6 @@
 //! What a plan is held against, at its bytes.
 
 use std::fmt;
-use std::str::FromStr;
 
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -36,27 +35,8 @@ impl fmt::Display for Baseline {
     }
 }
 
-impl FromStr for Baseline {
-    type Err = PlanError;
-
-    /// `uniform`, `rule`, `random` (seed 0), `random:3`, `inverted`.
-    fn from_str(text: &str) -> Result<Self, PlanError> {
-        let unknown = || PlanError::Baseline { text: format!("{text:?}") };
-        match text.split_once(':') {
-            Some(("random", seed)) => Ok(Self::Random(seed.parse().map_err(|_| unknown())?)),
-            Some(_) => Err(unknown()),
-            None => match text {
-                "uniform" => Ok(Self::Uniform),
-                "rule" => Ok(Self::Rule),
-                "random" => Ok(Self::Random(0)),
-                "inverted" => Ok(Self::Inverted),
-                _ => Err(unknown()),
-            },
-        }
-    }
-}
-
-/// A plan that takes as many bytes for cells as `plan` or a little less, with the same types, ties and tensors that are no cells. Its
+/// A plan that takes as many bytes for cells as `plan` or a little less (the rule: as the plan's budget, where that is no more than 0.1 %
+/// above), with the same types, ties and tensors that are no cells. Its
 /// costs are what the map says they are, its bound is the plan's; of a rule whose types the map has no columns of, costs are not
 /// known, and [`CostSource::how`](crate::CostSource::how) says so.
 ///
@@ -77,7 +57,11 @@ pub fn baseline(
             kind: format!("{:?}", plan.kind).to_lowercase(),
         });
     }
-    let limit = plan.totals.cells;
+    // A mix comes in one size. Where the budget is that size, a plan that leaves a little of it must not be held against a smaller mix.
+    let limit = match which {
+        Baseline::Rule if is_same_size(plan.budget.limit, plan.totals.cells) => plan.budget.limit,
+        _ => plan.totals.cells,
+    };
     let options = Options {
         kind: Kind::Bits,
         ask: Ask { text: format!("{limit} bytes for the cells"), limit: Limit::Bytes(limit) },
@@ -115,6 +99,11 @@ pub fn baseline(
         _ => None,
     };
     Ok(made)
+}
+
+/// Whether two sizes differ by no more than plans that are held against each other may.
+fn is_same_size(one: u64, other: u64) -> bool {
+    one.abs_diff(other) <= other / 1000
 }
 
 /// The same search with the cells' costs per weight in another order: cells by cost, ascending, are put into an order by `turn`, and

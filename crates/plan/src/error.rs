@@ -149,12 +149,6 @@ pub enum PlanError {
     /// An address that selects nothing.
     #[error(transparent)]
     Selection(#[from] tomo_map::SelectionError),
-    /// A baseline that does not exist.
-    #[error("no baseline is called {text}\n  expected: uniform, rule, random, random:SEED or inverted")]
-    Baseline {
-        /// As it was written, quoted.
-        text: String,
-    },
     /// A name that cannot stand in a file for another program.
     #[error(
         "the tensor of {cell} has a name that cannot be written down safely\n  found: {name}\n  expected: letters, digits and . _ -"

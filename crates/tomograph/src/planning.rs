@@ -39,7 +39,7 @@ pub fn merge(maps: Vec<Map>) -> anyhow::Result<Map> {
 
 /// Whether any column depends on the group size.
 fn has_groups(map: &Map) -> bool {
-    map.columns.iter().any(|column| column.info.id.contains("int"))
+    map.columns.iter().any(|column| column.info.id.contains("-int"))
 }
 
 fn of_both_texts(ours: Provenance, theirs: Provenance) -> anyhow::Result<Provenance> {

@@ -15,7 +15,7 @@
 //! No file is written and nothing runs faster: this shows what a format would cost before a program for it is chosen.
 //!
 //! # Source
-//! `tomograph list changes`, `tomograph list formats`.
+//! `tomograph list edits`, `tomograph list quantizations`.
 
 use super::dry_run::{Matcher, Rule, Subject, Wins, dry_run};
 use super::modules::{mismatch, stored, text_of};
