@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tomo_map::{CellId, GgufHeader, Names};
 
-use crate::OtherDecision;
+use crate::{OtherDecision, Plan};
 
 /// Magic, version, number of tensors, number of metadata entries.
 const FIXED: u64 = 4 + 4 + 8 + 8;
@@ -24,6 +24,21 @@ struct Tensor {
     /// Slowest first.
     shape: Vec<u64>,
     bytes: u64,
+}
+
+impl Plan {
+    /// Bytes of the GGUF file that the decisions make, header and padding counted; nothing where the model is no GGUF file or a tensor
+    /// has no name. What [`Totals::file`](crate::Totals::file) was when the plan was made; for who changes decisions.
+    pub fn file_bytes(&self) -> Option<u64> {
+        let parts = self.cells.iter().map(|cell| Part {
+            id: cell.id,
+            names: &cell.names,
+            out_features: cell.out_features,
+            in_features: cell.in_features,
+            bytes: cell.size,
+        });
+        file_bytes(self.gguf?, parts, &self.others)
+    }
 }
 
 /// Bytes of a GGUF file of these cells and tensors: its header and what is described in it, padded, then every tensor, padded

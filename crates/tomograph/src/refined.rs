@@ -170,11 +170,10 @@ impl<'a> Refining<'a> {
                 cell.size = proof::bytes_of(&self.plan.client, stored, cell.out_features, cell.in_features);
             }
         }
-        let before = plan.totals.cells;
         plan.totals.cells = plan.cells.iter().map(|cell| cell.size).sum();
         plan.totals.cost = plan.cells.iter().map(|cell| cell.cost).sum();
         plan.totals.bound = plan.totals.bound.min(plan.totals.cost);
-        plan.totals.file = plan.totals.file.and_then(|file| (file + plan.totals.cells).checked_sub(before));
+        plan.totals.file = plan.file_bytes();
         let weights: u64 = plan.cells.iter().map(tomo_plan::Decision::numel).sum();
         plan.totals.bits_per_weight = Some(8.0 * plan.totals.cells as f64 / (weights as f64).max(1.0));
         plan.cost.how.push_str("; of cells that were refined, plus what the swap did to the joint KL");

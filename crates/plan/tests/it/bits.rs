@@ -57,6 +57,10 @@ fn a_file_is_header_and_padded_tensors() {
     // 653, padded to 672; every tensor of 2304, 1152, 3456, 256 and 8192 bytes is a multiple of 32 already.
     assert_eq!((header, header.next_multiple_of(32)), (653, 672));
     assert_eq!(plan.totals.file, Some(672 + 30_720 / 32 * 18 + 4 * (64 + 2048)));
+    // Of changed decisions it is counted again: a byte more in a tensor of 64 x 64 / 32 x 18 = 72 x 32 bytes is padded to 32.
+    let mut changed = plan.clone();
+    changed.cells[0].size += 1;
+    assert_eq!(changed.file_bytes(), Some(672 + 30_720 / 32 * 18 + 4 * (64 + 2048) + 32));
 }
 
 #[test]
