@@ -194,7 +194,11 @@ fn resume_folder(folder: &Path) -> PathBuf {
 }
 
 impl Args {
-    pub(super) fn run(self, context: &mut Context<'_>) -> anyhow::Result<Exit> {
+    /// The scan that is asked for, and the folder for its results. Fetches what is not here yet.
+    ///
+    /// # Errors
+    /// A metric that is not known, a model that cannot be found or fetched.
+    pub(crate) fn request(&self, context: &mut Context<'_>) -> anyhow::Result<(Request, PathBuf)> {
         let metrics = self.metric.as_deref().unwrap_or(if self.comparison.against.is_some() { "delta" } else { "all" });
         let mut request = self.model.request(metrics, context)?;
         self.comparison.apply(&mut request, context)?;
@@ -207,14 +211,30 @@ impl Args {
         request.text = self.run.text(request.options.seed)?;
         request.run = self.run.options(request.threads);
         request.imatrix.clone_from(&self.imatrix);
-        let folder = self.out.unwrap_or_else(|| default_folder(&request));
+        let folder = self.out.clone().unwrap_or_else(|| default_folder(&request));
         self.gradients.apply(&mut request, &folder)?;
         self.interventions.apply(&mut request, &folder)?;
-        let Scanned { map, draws, measured, ended_early, spent } =
-            scan_with_progress(&request, Some(&self.run), context)?;
-        self.look.write_all(&map, &folder, "map")?;
-        write_draws(&draws, &map, &folder)?;
-        write_measured(&measured, &map, &folder)?;
+        Ok((request, folder))
+    }
+
+    pub(super) fn run(self, context: &mut Context<'_>) -> anyhow::Result<Exit> {
+        let (request, folder) = self.request(context)?;
+        let scanned = scan_with_progress(&request, Some(&self.run), context)?;
+        self.leave(&request, scanned, &folder, context)
+    }
+
+    /// Writes the results to `folder`, and says what there is.
+    fn leave(
+        &self,
+        request: &Request,
+        scanned: Scanned,
+        folder: &Path,
+        context: &mut Context<'_>,
+    ) -> anyhow::Result<Exit> {
+        let Scanned { map, draws, measured, ended_early, spent } = scanned;
+        self.look.write_all(&map, folder, "map")?;
+        write_draws(&draws, &map, folder)?;
+        write_measured(&measured, &map, folder)?;
         for done in spent {
             // Only space is at stake: the results are written.
             let _ = std::fs::remove_dir_all(done);
@@ -224,12 +244,12 @@ impl Args {
             let _ = std::fs::remove_dir(resume);
         }
         self.look.print(&map, None, context)?;
-        let exit = summary(&map, &folder, context)?;
+        let exit = summary(&map, folder, context)?;
         if !draws.is_empty() {
             let path = folder.join(DRAWS_JSON).display().to_string();
             writeln!(context.streams.out, "what every draw said of every cell: {path}")?;
         }
-        report_measurements(&measured, &map, &folder, context)?;
+        report_measurements(&measured, &map, folder, context)?;
         if exit == Exit::Interrupted && request.resume.is_some() {
             writeln!(context.streams.err, "the same command goes on where the reverse pass was")?;
         }
