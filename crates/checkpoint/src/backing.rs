@@ -152,7 +152,7 @@ impl Backing {
     pub(crate) fn each_piece(&self, stretch: &Stretch, take: &mut Take<'_>) -> Result<(), Error> {
         match self.here() {
             Ok(bytes) => {
-                self.prefetch(stretch);
+                self.advise(stretch.bytes.clone());
                 take(&bytes[stretch.bytes.clone()])
             }
             Err(remote) => remote.read(stretch, take),
@@ -189,11 +189,10 @@ impl Backing {
         })
     }
 
-    /// Asks for `stretch` to be read ahead.
+    /// Asks for `stretch` of a remote file to be fetched ahead. Of a local one the system reads ahead by itself.
     pub(crate) fn prefetch(&self, stretch: &Stretch) {
-        match self {
-            Self::Remote(file) => file.prefetch(stretch),
-            _ => self.advise(stretch.bytes.clone()),
+        if let Self::Remote(file) = self {
+            file.prefetch(stretch);
         }
     }
 

@@ -8,9 +8,10 @@ use object_store::http::HttpBuilder;
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 
 use super::address::{Address, Scheme};
-use super::http::{Connector, Traffic};
+use super::http::Connector;
 use super::options::StoreOptions;
 use super::refusal;
+use super::traffic::Traffic;
 use crate::Error;
 
 /// Object_store makes a request again within this time; longer, and the credentials it was signed with may be over.

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io::Read;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,7 +13,7 @@ use object_store::{ClientConfigKey, ClientOptions};
 use ureq::http::{Response, StatusCode, header};
 use ureq::{Agent, Body, Timeout};
 
-use crate::Fetched;
+use super::traffic::Traffic;
 
 /// No request asks for more; a listing's page and a token are far below it.
 const MAX_BODY_BYTES: u64 = 64 << 20;
@@ -23,24 +22,6 @@ const MAX_REDIRECTS: u32 = 5;
 
 /// Silence is one limit; this many times as long may an answer take altogether.
 const PATIENCE: u32 = 10;
-
-/// What came over the wire.
-#[derive(Default, Debug)]
-pub(super) struct Traffic {
-    bytes: AtomicU64,
-    requests: AtomicU64,
-}
-
-impl Traffic {
-    fn add(&self, bytes: usize) {
-        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        self.requests.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn total(&self) -> Fetched {
-        Fetched { bytes: self.bytes.load(Ordering::Relaxed), requests: self.requests.load(Ordering::Relaxed) }
-    }
-}
 
 /// Makes clients for the builders of object_store.
 #[derive(Debug)]

@@ -22,6 +22,7 @@ mod http;
 mod options;
 mod place;
 mod refusal;
+mod traffic;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,11 +31,15 @@ use address::Address;
 use place::Place;
 
 pub use options::StoreOptions;
+pub use traffic::{Account, take_accounts};
 
 use crate::checkpoint::Origin;
 use crate::formats::{folder, sharded};
 use crate::open::open_file;
-use crate::{Error, Fetched, Source, refuse};
+use crate::{Error, ErrorKind, Fetched, Source, refuse};
+
+/// The weights of an adapter.
+const ADAPTER: &str = "adapter_model.safetensors";
 
 /// Whether `path` is an address of a store: `s3://bucket/folder`, say.
 pub fn is_address(path: &Path) -> bool {
@@ -57,6 +62,7 @@ pub fn open(address: &Path, options: &StoreOptions) -> Result<Arc<dyn Source>, E
         return Err(refuse::pickle(&shown));
     }
     let place = Place::new(address, options)?;
+    traffic::watch(&shown, place.traffic());
     let is_file =
         [".safetensors", ".gguf", sharded::INDEX_SUFFIX].iter().any(|suffix| folder::has_suffix(&shown, suffix));
     let (opened, folder) = if is_file {
@@ -64,6 +70,12 @@ pub fn open(address: &Path, options: &StoreOptions) -> Result<Arc<dyn Source>, E
     } else {
         (folder::open(&place, &shown)?, shown)
     };
+    if opened.files().iter().any(|file| file.ends_with(ADAPTER)) {
+        return Err(Error::new(ErrorKind::Unsupported, "this is an adapter, and adapters are read from disk")
+            .in_file(&folder)
+            .found(ADAPTER)
+            .hint("copy its folder here; it is small"));
+    }
     Ok(Arc::new(opened.from_origin(Box::new(Remote { place, folder, companions: Mutex::default() }))))
 }
 
@@ -86,6 +98,6 @@ impl Origin for Remote {
     }
 
     fn fetched(&self) -> Fetched {
-        self.place.fetched()
+        self.place.traffic().total()
     }
 }

@@ -15,9 +15,9 @@ use super::bucket::Bucket;
 use super::connect;
 use super::file::{RemoteFile, Request};
 use super::held::Held;
-use super::http::Traffic;
 use super::options::StoreOptions;
 use super::refusal;
+use super::traffic::Traffic;
 use crate::backing::Backing;
 use crate::files::Files;
 use crate::{Error, ErrorKind};
@@ -84,8 +84,8 @@ impl Place {
         }))
     }
 
-    pub(super) fn fetched(&self) -> crate::Fetched {
-        self.traffic.total()
+    pub(super) fn traffic(&self) -> &Arc<Traffic> {
+        &self.traffic
     }
 
     /// Starts `work` on the store's threads.

@@ -140,6 +140,8 @@ fn refusals_say_what_to_do() {
         let message = client.refusal(address, kind);
         assert!(message.contains(part) && !message.contains("secret@"), "{address}: {message}");
     }
+    bucket.put("lora/adapter_model.safetensors", file());
+    assert!(client.refusal("s3://bucket/lora", ErrorKind::Unsupported).contains("adapter"));
     let no_key = client.with(|o| o.variables.retain(|(name, _)| name != "AWS_SECRET_ACCESS_KEY"));
     assert!(no_key.refusal(ADDRESS, ErrorKind::Store).contains("cannot be set up"));
 }

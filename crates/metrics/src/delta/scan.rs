@@ -43,8 +43,9 @@ pub fn scan_delta(
     let loads: Vec<Load> = (0..cells.len()).map(|index| scan.load(index)).collect();
     let phases = phases(&loads, request.memory_bytes.unwrap_or(DEFAULT_MEMORY_BYTES), threads);
     progress.start(cells.len(), loads.iter().map(|load| load.stored_bytes).sum());
-    run_phases(&phases, threads, &|| progress.is_cancelled(), &|worker, index, threads| {
-        scan.run(worker, index, threads).map_err(|source| ScanError::Cell { cell: cells[index].id, source })?;
+    run_phases(&phases, threads, &|| progress.is_cancelled(), &|worker, turn| {
+        let index = turn.index;
+        scan.run(worker, index, turn.threads).map_err(|source| ScanError::Cell { cell: cells[index].id, source })?;
         progress.cell_done(cells[index].id, loads[index].stored_bytes);
         Ok(())
     })?;
