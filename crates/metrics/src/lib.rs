@@ -29,6 +29,7 @@ mod quantization_error;
 mod runner;
 mod schedule;
 mod select;
+mod share;
 mod spectrum;
 mod writes;
 
@@ -54,4 +55,5 @@ pub use metric::{CausalEdit, Formula, GradientFormula, GradientReads, Kind, Metr
 pub use predicted::{Control, Draws, DrawsError, PredictedKl, Prediction, SetKl, most_nats, truncation_sd};
 pub use runner::{DEFAULT_MEMORY_BYTES, Progress, Request, ScanError, scan};
 pub use select::{Form, Selected, UnknownMetric, select, with_companions};
+pub use share::{Along, Share, StateError};
 pub use spectrum::Workspace;

@@ -26,9 +26,16 @@ pub struct Request {
     /// Bytes that cells in flight may take together; [`DEFAULT_MEMORY_BYTES`] where `None`. A cell that takes more is
     /// scanned alone.
     pub memory_bytes: Option<u64>,
+    /// Cells to scan, by index in the grid, ascending; all of them where `None`. The others are marked [`Status::NotMeasured`].
+    pub cells: Option<Vec<usize>>,
 }
 
 impl Request {
+    /// Whether cell `index` is to be scanned.
+    pub(crate) fn wants(&self, index: usize) -> bool {
+        self.cells.as_ref().is_none_or(|cells| cells.binary_search(&index).is_ok())
+    }
+
     /// The part of the request that needs no text.
     pub(crate) fn of_weights(&self) -> Self {
         let metrics = self.metrics.iter().filter(|s| !s.reads_text() && !s.reads_base()).copied().collect();
@@ -91,7 +98,7 @@ pub fn scan(model: &Model, request: &Request, progress: &dyn Progress) -> Result
         return Ok(Vec::new());
     }
     let schedule = Schedule::new(model, request);
-    progress.start(model.cells().len(), schedule.bytes());
+    progress.start(schedule.cells(), schedule.bytes());
     let nulls = pool(schedule.threads)?.install(|| NullTable::new(model, request));
     let scan = Scan { model, request, progress, nulls, rows: Mutex::new(vec![None; model.cells().len()]) };
     run_phases(&schedule.phases, schedule.threads, &|| progress.is_cancelled(), &|worker, index, threads| {

@@ -21,6 +21,7 @@ pub mod draws_file;
 mod kept_file;
 pub mod measure;
 pub mod measured_file;
+pub mod parts;
 pub mod planning;
 pub mod proof;
 pub mod proof_file;

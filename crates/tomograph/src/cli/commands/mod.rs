@@ -12,6 +12,7 @@ mod list;
 mod man;
 mod map;
 mod measure;
+mod merge;
 mod model_args;
 mod perplexity;
 mod plan;
@@ -28,6 +29,7 @@ use super::{Context, Exit};
 #[derive(Subcommand)]
 pub(super) enum Command {
     Map(map::Args),
+    Merge(merge::Args),
     Show(show::Args),
     Agree(agree::Args),
     Diff(diff::Args),
@@ -49,6 +51,7 @@ impl Command {
     pub(super) fn run(self, context: &mut Context<'_>) -> anyhow::Result<Exit> {
         match self {
             Self::Map(args) => args.run(context),
+            Self::Merge(args) => args.run(context),
             Self::Show(args) => args.run(context),
             Self::Agree(args) => args.run(context),
             Self::Diff(args) => args.run(context),
