@@ -9,7 +9,7 @@ use tomo_map::{CellId, Column, Score, Status};
 use tomo_model::{Model, ModelError};
 
 use crate::null_table::NullTable;
-use crate::schedule::{Schedule, run_phases};
+use crate::schedule::{Schedule, Turn, run_phases};
 use crate::{Facts, Form, Matrix, Options, Selected, Workspace};
 
 /// What to compute and with what means.
@@ -101,8 +101,8 @@ pub fn scan(model: &Model, request: &Request, progress: &dyn Progress) -> Result
     progress.start(schedule.cells(), schedule.bytes());
     let nulls = pool(schedule.threads)?.install(|| NullTable::new(model, request));
     let scan = Scan { model, request, progress, nulls, rows: Mutex::new(vec![None; model.cells().len()]) };
-    run_phases(&schedule.phases, schedule.threads, &|| progress.is_cancelled(), &|worker, index, threads| {
-        scan.run(worker, index, threads)
+    run_phases(&schedule.phases, schedule.threads, &|| progress.is_cancelled(), &|worker, turn| {
+        scan.run(worker, turn)
     })?;
     Ok(scan.columns())
 }
@@ -137,18 +137,22 @@ struct Worker {
 
 impl Scan<'_> {
     /// Scores one cell.
-    fn run(&self, worker: &mut Worker, index: usize, threads: usize) -> Result<(), ScanError> {
+    fn run(&self, worker: &mut Worker, turn: Turn) -> Result<(), ScanError> {
+        let index = turn.index;
         let cell = self.model.cells()[index].id;
-        let scores = self.score_cell(index, worker, threads).map_err(|source| ScanError::Cell { cell, source })?;
+        let scores = self.score_cell(turn, worker).map_err(|source| ScanError::Cell { cell, source })?;
         locked(&self.rows)[index] = Some(scores);
         self.progress.cell_done(cell, self.model.cell_bytes(index));
         Ok(())
     }
 
-    fn score_cell(&self, index: usize, worker: &mut Worker, threads: usize) -> Result<Vec<Score>, ModelError> {
+    fn score_cell(&self, turn: Turn, worker: &mut Worker) -> Result<Vec<Score>, ModelError> {
+        let Turn { index, following, threads } = turn;
         let Worker { weights, workspace } = worker;
         self.model.load(index, weights)?;
         self.model.release(index);
+        // While this cell is scored, the next one is on its way.
+        following.into_iter().for_each(|next| self.model.prefetch(next));
         let cell = &self.model.cells()[index];
         let cols = usize::try_from(cell.in_features).unwrap_or(usize::MAX);
         let matrix = Matrix { rows: weights.len() / cols.max(1), cols, values: weights };

@@ -130,13 +130,24 @@ pub(crate) fn phases(loads: &[Load], cells: Vec<usize>, budget: u64, threads: us
     order.chunk_by(|a, b| lanes(&loads[*a]) == lanes(&loads[*b])).map(phase).collect()
 }
 
+/// What a worker does next.
+#[derive(Clone, Copy)]
+pub(crate) struct Turn {
+    /// The cell.
+    pub(crate) index: usize,
+    /// The cell that the next free worker will take.
+    pub(crate) following: Option<usize>,
+    /// Threads that may be used.
+    pub(crate) threads: usize,
+}
+
 /// Does `work` on every cell of the phases, side by side on their lanes, until all are done, one fails or `is_over` says so.
-/// What a worker keeps between cells lives as long as a phase; `work` gets it, the cell and the threads it may use.
+/// What a worker keeps between cells lives as long as a phase; `work` gets it and its turn.
 pub(crate) fn run_phases<W: Default>(
     phases: &[Phase],
     threads: usize,
     is_over: &(dyn Fn() -> bool + Sync),
-    work: &(dyn Fn(&mut W, usize, usize) -> Result<(), ScanError> + Sync),
+    work: &(dyn Fn(&mut W, Turn) -> Result<(), ScanError> + Sync),
 ) -> Result<(), ScanError> {
     let pool = pool(threads)?;
     let failure = Mutex::new(None);
@@ -146,7 +157,8 @@ pub(crate) fn run_phases<W: Default>(
             if is_over() || locked(&failure).is_some() {
                 return;
             }
-            if let Err(error) = work(&mut worker, index, phase.threads_inside) {
+            let following = phase.cells.get(next.load(Ordering::Relaxed)).copied();
+            if let Err(error) = work(&mut worker, Turn { index, following, threads: phase.threads_inside }) {
                 locked(&failure).get_or_insert(error);
             }
         }

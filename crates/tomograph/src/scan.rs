@@ -24,7 +24,7 @@ use crate::run::{Run, RunOptions, TextRequest};
 /// What to scan and how.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// Folder or file of the checkpoint.
+    /// Folder or file of the checkpoint, or the address of one in a store (`s3://bucket/folder`).
     pub path: PathBuf,
     /// The model as the user named it (a hub name, say); the path where empty.
     pub name: String,

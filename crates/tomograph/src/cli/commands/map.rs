@@ -128,7 +128,7 @@ impl ComparisonArgs {
     fn apply(&self, request: &mut Request, context: &mut Context<'_>) -> anyhow::Result<()> {
         if let Some(name) = &self.against {
             request.against = Some(locate(name, context)?);
-            request.against_name.clone_from(name);
+            request.against_name = tomo_checkpoint::store::without_secrets(name);
         }
         request.cast = self.cast;
         request.partial = self.partial;
@@ -483,7 +483,8 @@ pub(super) fn summary(map: &Map, folder: &Path, context: &mut Context<'_>) -> an
 
 /// `tomograph-` and the last part of the model's name, without what only says which format it is in.
 fn default_folder(request: &Request) -> PathBuf {
-    let name = request.path.canonicalize().unwrap_or_else(|_| request.path.clone());
+    let path = request.path.canonicalize().unwrap_or_else(|_| request.path.clone());
+    let name = PathBuf::from(tomo_checkpoint::store::without_secrets(&path.to_string_lossy()));
     let name = name.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
     let stem = name.trim_end_matches(".gguf").trim_end_matches(".safetensors");
     let part = match &request.cut {
