@@ -8,15 +8,16 @@ use std::time::{Instant, SystemTime};
 use anyhow::{Context, ensure};
 use tomo_map::{CellId, Column, Inventory, Map, Provenance};
 use tomo_metrics::{
-    Activations, Cast, Causal, CausalPlan, Imatrix, Keep, Measured, Options, Progress, Request as MetricsRequest,
+    Cast, Causal, CausalPlan, Imatrix, Keep, Measured, Options, OwnMetric, Progress, Request as MetricsRequest,
     Selected,
 };
-use tomo_model::engine::{MemoryPlan, Observer, PassProgress, Until};
+use tomo_model::engine::{MemoryPlan, PassProgress};
 use tomo_model::{CellOverride, Model, OpenOptions};
 
 use crate::adapter::AdapterScan;
 use crate::comparison::Comparison;
 use crate::draws_file::KeptDraws;
+use crate::forward::{Forward, own_read_taps};
 use crate::reverse::{Backward, PlannedPass, ReversePasses, default_draws};
 use crate::run::{Run, RunOptions, TextRequest};
 
@@ -29,6 +30,8 @@ pub struct Request {
     pub name: String,
     /// Metrics, in the registry's order.
     pub metrics: Vec<Selected>,
+    /// Metrics of the user's, after those. With them and no others, there are no others.
+    pub own: Vec<Arc<OwnMetric>>,
     /// Cells the family does not know, named by the user.
     pub cells: Vec<CellOverride>,
     /// The checkpoint to compare with (what the model was before it was tuned), for metrics that compare, and for those that put
@@ -71,6 +74,7 @@ impl Request {
             path: path.into(),
             name: String::new(),
             metrics: Vec::new(),
+            own: Vec::new(),
             cells: Vec::new(),
             against: None,
             against_name: String::new(),
@@ -103,6 +107,9 @@ impl Request {
     /// all that the weights alone give.
     pub(crate) fn selected(&self) -> anyhow::Result<Vec<Selected>> {
         let all = if self.against.is_some() { "delta" } else { "all" };
+        if self.metrics.is_empty() && !self.own.is_empty() {
+            return Ok(Vec::new());
+        }
         let asked = if self.metrics.is_empty() { tomo_metrics::select(all)? } else { self.metrics.clone() };
         Ok(tomo_metrics::with_companions(asked))
     }
@@ -111,6 +118,7 @@ impl Request {
     fn metrics_request(&self) -> anyhow::Result<MetricsRequest> {
         Ok(MetricsRequest {
             metrics: self.selected()?.into_iter().filter(|m| !m.reads_text() && !m.reads_base()).collect(),
+            own: self.own.iter().filter(|m| !m.reads_taps()).map(Arc::clone).collect(),
             options: self.options.clone(),
             threads: self.threads,
             cache_dir: self.cache.clone(),
@@ -198,8 +206,8 @@ pub struct Scan<'a> {
     request: &'a Request,
     /// The model ready to run, where a metric reads a text.
     run: Option<Run>,
-    /// The forward pass, where a metric reads activations.
-    forward: Option<(Activations, MemoryPlan)>,
+    /// The forward pass, where a metric watches one.
+    forward: Option<Forward>,
     /// What takes its place.
     imatrix: Option<Imatrix>,
     reverse: Option<ReversePasses>,
@@ -239,17 +247,11 @@ impl<'a> Scan<'a> {
             "none of the metrics reads an imatrix: try input-energy or err-int4@x"
         );
         let is_causal = selected.iter().any(Selected::is_causal);
-        let runs = reads_gradients || is_causal || (reads_activations && imatrix.is_none());
+        let runs = reads_gradients || is_causal || (reads_activations && imatrix.is_none()) || own_read_taps(request);
         let run = if runs { Some(Run::new(&model, &request.text, &request.run, stdin)?) } else { None };
         let forward = match &run {
-            Some(run) if reads_activations && imatrix.is_none() => {
-                let selected: Vec<Selected> = selected.iter().filter(|s| s.reads_activations()).copied().collect();
-                let activations = Activations::new(&model, &selected, &request.options, &run.lengths());
-                let bytes = activations.memory_bytes(run.engine.threads());
-                let plan = run.plan(&[&activations], bytes, Until::LastBlock)?;
-                Some((activations, plan))
-            }
-            _ => None,
+            Some(run) => Forward::new(&model, &selected, request, run)?,
+            None => None,
         };
         let reverse = match &run {
             Some(run) => {
@@ -281,7 +283,7 @@ impl<'a> Scan<'a> {
 
     /// The forward pass that the scan will make, if a metric needs one.
     pub fn forward(&self) -> Option<&MemoryPlan> {
-        self.forward.as_ref().map(|(_, plan)| plan)
+        self.forward.as_ref().map(Forward::plan)
     }
 
     /// The reverse passes that it will make after that.
@@ -303,8 +305,7 @@ impl<'a> Scan<'a> {
         let started = SystemTime::now();
         let clock = Instant::now();
         let weights = request.metrics_request()?;
-        let mut columns =
-            if weights.metrics.is_empty() { Vec::new() } else { tomo_metrics::scan(&model, &weights, progress)? };
+        let mut columns = if weights.is_empty() { Vec::new() } else { tomo_metrics::scan(&model, &weights, progress)? };
         let mut provenance = Provenance::default();
         let mut beside = Vec::new();
         if let Some(comparison) = comparison {
@@ -322,9 +323,8 @@ impl<'a> Scan<'a> {
         let (mut measured, mut ended_early) = (Vec::new(), false);
         if let Some(run) = run {
             provenance = of_text(&run, provenance);
-            if let Some((activations, plan)) = forward {
-                run.forward(&[&activations as &dyn Observer], &plan, Until::LastBlock, progress)?;
-                columns.extend(activations.finish());
+            if let Some(forward) = forward {
+                columns.extend(forward.run(&run, progress)?);
             }
             if let Some(reverse) = reverse {
                 provenance.loss = Some(run.loss());
@@ -346,7 +346,8 @@ impl<'a> Scan<'a> {
                 }
             }
         }
-        let order: Vec<String> = request.selected()?.iter().map(Selected::id).collect();
+        let mut order: Vec<String> = request.selected()?.iter().map(Selected::id).collect();
+        order.extend(request.own.iter().map(|own| own.info.id.to_string()));
         columns.sort_by_key(|c| order.iter().position(|id| *id == c.info.id));
         let provenance = provenance_of(&model, request, started, clock.elapsed().as_secs_f64(), provenance)?;
         let gguf = crate::quantize::header(model.source())?;
