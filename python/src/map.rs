@@ -132,6 +132,11 @@ impl CoreMap {
         guarded(py, || self.0.save(&path))
     }
 
+    /// Writes what other commands read of a map to a folder: no pictures, no reports.
+    fn save_numbers(&self, py: Python<'_>, folder: PathBuf) -> PyResult<()> {
+        guarded(py, || self.0.save_numbers(&folder))
+    }
+
     fn equals(&self, other: &Self) -> bool {
         self.map() == other.map()
     }

@@ -50,6 +50,22 @@ impl Kept {
         Ok(Self { map, beside, ended_early: false })
     }
 
+    fn stem(&self) -> &'static str {
+        if self.map.sides.is_some() { "diff" } else { "map" }
+    }
+
+    /// Writes what other commands read to a folder: the map itself, and what belongs to it.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn save_numbers(&self, folder: &Path) -> anyhow::Result<()> {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let mut json = Vec::new();
+        tomo_map::write_json(&self.map, &mut json)?;
+        write_whole(&folder.join(format!("{}.json", self.stem())), &json)?;
+        self.beside.iter().try_for_each(|(name, content)| write_whole(&folder.join(name), content))
+    }
+
     /// Writes everything that `map` (of a difference: `diff`) writes to a folder; or to a file what its ending says: `.json`, `.csv`, `.md`,
     /// `.html`, or the picture of the first metric.
     ///
@@ -63,7 +79,7 @@ impl Kept {
             let metric = metric.filter(|_| matches!(format.writer, Writer::Picture(_)));
             return write_whole(path, &look.draw(&self.map, metric, format, Terminal::default())?);
         }
-        look.write_all(&self.map, path, if self.map.sides.is_some() { "diff" } else { "map" })?;
+        look.write_all(&self.map, path, self.stem())?;
         self.beside.iter().try_for_each(|(name, content)| write_whole(&path.join(name), content))
     }
 }
