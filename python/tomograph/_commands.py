@@ -14,7 +14,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from . import _scan, _tomograph
+from . import _documentation, _scan, _tomograph
 from ._arguments import arguments, said
 from ._map import Map
 from ._progress import Progress, Told
@@ -61,9 +61,7 @@ def _several(things: Any) -> list[Any]:
     return list(things) if isinstance(things, Sequence) and not isinstance(things, (str, bytes)) else [things]
 
 
-def plan(maps: Any, client: Any = None, *, output: Any = None, **options: Any) -> Plan:
-    if client is None:
-        raise TypeError("plan needs client=, the program that will act on it: a member of tomograph.Client")
+def plan(maps: Any, client: Any, *, output: Any = None, **options: Any) -> Plan:
     with _on_disk(*_several(maps)) as paths, tempfile.TemporaryDirectory(prefix="tomograph-") as folder:
         _run(arguments("plan", paths, {"for_": client, "output": output or folder, **options}))
         return Plan.load(output or folder)
@@ -121,3 +119,6 @@ def quantize(model: Any, plan: Any, output: Any, *, progress: bool | Progress = 
 
 def explain(id: str | Enum) -> Page:
     return Page(_run(arguments("explain", [id], {}))[1])
+
+
+_documentation.document(Path(__file__).with_suffix(".pyi"), globals())

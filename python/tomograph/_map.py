@@ -101,7 +101,7 @@ class Map:
         """
         return self._placed(self._core.scores(_id(metric))[0], expert, experts)
 
-    def interval(self, metric: str | Enum, *, expert: int | None = None, experts: bool = False) -> tuple[Floats, Floats]:
+    def interval(self, metric: str | Enum, *, expert: int | Literal["mean"] | None = None, experts: bool = False) -> tuple[Floats, Floats]:
         """Low and high ends of the 95 % intervals, two arrays as `array` gives them; NaN where there is none."""
         if expert == "mean":
             raise ValueError("a mean over experts has no interval: their errors depend on each other")

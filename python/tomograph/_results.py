@@ -159,10 +159,11 @@ class Plan:
 
     def _rows(self) -> list[dict[str, Any]]:
         def row(cell: dict[str, Any]) -> dict[str, Any]:
-            first = {name: cell.get(name) for name in ("layer", "component", "expert", "out_features", "in_features")}
-            choice = {name: _flat(value) for name, value in cell["choice"].items()}
-            rest = {name: value for name, value in cell.items() if name not in first and name != "choice"}
-            return {**first, **choice, **{name: value for name, value in rest.items() if not isinstance(value, (dict, list))}}
+            flat: dict[str, Any] = {name: cell.get(name) for name in ("layer", "component", "expert")}
+            for name, value in cell.items():
+                # A rank comes with its alpha.
+                flat.update(value if isinstance(value, dict) else {name: value})
+            return flat
 
         return [row(cell) for cell in self.cells]
 
@@ -193,7 +194,3 @@ class Plan:
         if picture:
             shown += f"<img style='max-width:100%' src='data:image/png;base64,{base64.b64encode(picture).decode()}'>"
         return shown
-
-
-def _flat(value: Any) -> Any:
-    return json.dumps(value) if isinstance(value, (dict, list)) else value
