@@ -41,7 +41,7 @@ def test_a_config_that_is_not_understood(demo: Path, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config))
     error = raised(tmp_path, metrics="input-energy")
     assert error.kind == "model" and error.site == 'key "attention_wobble"'
-    assert error.hint and "--ignore-config-key attention_wobble" in error.hint
+    assert error.hint and "--ignore-config-key" in error.hint
     assert tomograph.scan(tmp_path, metrics="input-energy", tokens=32, sequence=16, ignore_config_key="attention_wobble").metrics
 
 

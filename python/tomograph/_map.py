@@ -260,6 +260,8 @@ def _optional_id(metric: str | Enum | None) -> str | None:
 
 def _look(look: dict[str, Any]) -> list[str]:
     """The words of `tomograph show` that say how a picture looks."""
+    if "normalize" in look:
+        look["normalise"] = look.pop("normalize")
     unknown: Iterable[str] = look.keys() - {"normalise", "origin", "palette", "full_range"}
     for name in unknown:
         raise TypeError(f"a picture has no option {name!r}: it has normalise, origin, palette, full_range")
