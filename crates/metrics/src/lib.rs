@@ -23,6 +23,7 @@ mod moments;
 mod null;
 mod null_table;
 mod order_statistics;
+mod own;
 mod power_law;
 mod predicted;
 mod quantization_error;
@@ -52,6 +53,7 @@ pub use imatrix::{
     TensorStatistics, imatrix_names, scan_imatrix,
 };
 pub use metric::{CausalEdit, Formula, GradientFormula, GradientReads, Kind, Metric, Needs, Options, Reads};
+pub use own::{OfTaps, OfWeights, OwnError, OwnFormula, OwnMetric, OwnTaps};
 pub use predicted::{Control, Draws, DrawsError, PredictedKl, Prediction, SetKl, most_nats, truncation_sd};
 pub use runner::{DEFAULT_MEMORY_BYTES, Progress, Request, ScanError, scan};
 pub use select::{Form, Selected, UnknownMetric, select, with_companions};

@@ -38,11 +38,13 @@ pub(crate) struct Demand {
     pub(crate) needs: Needs,
     /// Metrics that sweep the entries themselves.
     pub(crate) sweeps: usize,
+    /// Whether there are metrics of the user's, which may copy a cell.
+    pub(crate) own: bool,
 }
 
 impl Demand {
     pub(crate) fn of(request: &Request) -> Self {
-        let mut demand = Self::default();
+        let mut demand = Self { own: !request.own.is_empty(), ..Self::default() };
         for selected in &request.metrics {
             let needs = selected.metric.kind.needs();
             demand.needs.moments |= needs.moments;
@@ -185,6 +187,9 @@ fn load(model: &Model, index: usize, demand: Demand) -> Load {
     let mut working_bytes = numel.saturating_mul(4).saturating_add(stored_bytes).saturating_add(FIXED_BYTES);
     if let (true, Ok(rows), Ok(cols)) = (demand.needs.spectrum, usize::try_from(rows), usize::try_from(cols)) {
         working_bytes = working_bytes.saturating_add(Workspace::bytes(rows, cols));
+    }
+    if demand.own {
+        working_bytes = working_bytes.saturating_add(numel.saturating_mul(4));
     }
     if demand.needs.robust_sd {
         // What lies near the median; a tenth of all entries as a rule.

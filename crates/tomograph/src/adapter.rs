@@ -39,6 +39,13 @@ impl<'a> AdapterScan<'a> {
             );
         }
         ensure!(request.imatrix.is_none(), "an adapter is not run, so an imatrix says nothing about it");
+        if let Some(own) = request.own.first() {
+            anyhow::bail!(
+                "{} cannot be scored: an adapter is neither run nor held whole\n  hint: merge the adapter with peft and map the merged \
+                 model",
+                own.info.id
+            );
+        }
         let adapter = Arc::new(Adapter::open(files)?);
         let base = request.against.as_deref().map(|path| open_base(path, request)).transpose()?;
         let changes = match &base {
@@ -66,6 +73,7 @@ impl<'a> AdapterScan<'a> {
         let pairs = AdapterPairs::new(&changes, base.as_ref()).rounded_to(request.cast);
         let metrics_request = MetricsRequest {
             metrics,
+            own: Vec::new(),
             options: request.options.clone(),
             threads: request.threads,
             cache_dir: None,

@@ -71,6 +71,7 @@ impl Comparison {
         let pairs = ModelPairs::new(model, &self.base, self.partial)?.rounded_to(request.cast);
         let request = MetricsRequest {
             metrics: self.metrics.clone(),
+            own: Vec::new(),
             options: request.options.clone(),
             threads: request.threads,
             cache_dir: None,

@@ -18,6 +18,7 @@ pub mod answers;
 pub mod cli;
 mod comparison;
 pub mod draws_file;
+mod forward;
 mod kept_file;
 pub mod measure;
 pub mod measured_file;
@@ -32,6 +33,7 @@ pub mod run;
 pub mod scan;
 
 pub use adapter::AdapterScan;
+pub use cli::embed;
 pub use reverse::PlannedPass;
 pub use tomo_checkpoint as checkpoint;
 pub use tomo_map as map;

@@ -8,15 +8,16 @@ use std::time::{Instant, SystemTime};
 use anyhow::{Context, ensure};
 use tomo_map::{CellId, Column, Inventory, Map, Provenance, Score, Status};
 use tomo_metrics::{
-    Activations, Cast, Causal, CausalPlan, Imatrix, Keep, Measured, Options, Progress, Request as MetricsRequest,
+    Cast, Causal, CausalPlan, Imatrix, Keep, Measured, Options, OwnMetric, Progress, Request as MetricsRequest,
     Selected, Share,
 };
-use tomo_model::engine::{MemoryPlan, Observer, PassProgress};
+use tomo_model::engine::{MemoryPlan, PassProgress};
 use tomo_model::{CellOverride, Model, OpenOptions};
 
 use crate::adapter::AdapterScan;
 use crate::comparison::Comparison;
 use crate::draws_file::KeptDraws;
+use crate::forward::{Forward, own_read_taps};
 use crate::parts::{Cut, ELSEWHERE, Making, OfText, Part, Shares, States};
 use crate::reverse::{Backward, PlannedPass, ReversePasses, default_draws};
 use crate::run::{Run, RunOptions, TextRequest};
@@ -30,6 +31,8 @@ pub struct Request {
     pub name: String,
     /// Metrics, in the registry's order.
     pub metrics: Vec<Selected>,
+    /// Metrics of the user's, after those. With them and no others, there are no others.
+    pub own: Vec<Arc<OwnMetric>>,
     /// Cells the family does not know, named by the user.
     pub cells: Vec<CellOverride>,
     /// The checkpoint to compare with (what the model was before it was tuned), for metrics that compare, and for those that put
@@ -74,6 +77,7 @@ impl Request {
             path: path.into(),
             name: String::new(),
             metrics: Vec::new(),
+            own: Vec::new(),
             cells: Vec::new(),
             against: None,
             against_name: String::new(),
@@ -107,6 +111,9 @@ impl Request {
     /// all that the weights alone give.
     pub(crate) fn selected(&self) -> anyhow::Result<Vec<Selected>> {
         let all = if self.against.is_some() { "delta" } else { "all" };
+        if self.metrics.is_empty() && !self.own.is_empty() {
+            return Ok(Vec::new());
+        }
         let asked = if self.metrics.is_empty() { tomo_metrics::select(all)? } else { self.metrics.clone() };
         Ok(tomo_metrics::with_companions(asked))
     }
@@ -115,6 +122,7 @@ impl Request {
     fn metrics_request(&self) -> anyhow::Result<MetricsRequest> {
         Ok(MetricsRequest {
             metrics: self.selected()?.into_iter().filter(|m| !m.reads_text() && !m.reads_base()).collect(),
+            own: self.own.iter().filter(|m| !m.reads_taps()).map(Arc::clone).collect(),
             options: self.options.clone(),
             threads: self.threads,
             cache_dir: self.cache.clone(),
@@ -203,8 +211,8 @@ pub struct Scan<'a> {
     request: &'a Request,
     /// The model ready to run, where a metric reads a text.
     run: Option<Run>,
-    /// The forward pass, where a metric reads activations.
-    forward: Option<(Activations, MemoryPlan)>,
+    /// The forward pass, where a metric watches one.
+    forward: Option<Forward>,
     /// What takes its place.
     imatrix: Option<Imatrix>,
     reverse: Option<ReversePasses>,
@@ -248,8 +256,12 @@ impl<'a> Scan<'a> {
             "none of the metrics reads an imatrix: try input-energy or err-int4@x"
         );
         let is_causal = selected.iter().any(Selected::is_causal);
-        let runs = reads_gradients || is_causal || (reads_activations && imatrix.is_none());
+        let runs = reads_gradients || is_causal || (reads_activations && imatrix.is_none()) || own_read_taps(request);
         let run = if runs { Some(Run::new(&model, &request.text, &request.run, stdin)?) } else { None };
+        ensure!(
+            request.cut.is_none() || request.own.is_empty(),
+            "a part of a scan cannot have metrics of your own: who puts the parts together does not know them"
+        );
         let sequences = run.as_ref().map_or(0, |run| run.windows.sequences.len());
         let shares = match &request.cut {
             Some(cut) => Some(Shares::new(cut, model.grid(), &selected, imatrix.is_some(), sequences)?),
@@ -257,18 +269,8 @@ impl<'a> Scan<'a> {
         };
         let share_of = |kind: fn(&Shares) -> Option<&Share>| shares.as_ref().and_then(kind);
         let forward = match &run {
-            Some(run) if reads_activations && imatrix.is_none() => {
-                let selected: Vec<Selected> = selected.iter().filter(|s| s.reads_activations()).copied().collect();
-                let mut activations = Activations::new(&model, &selected, &request.options, &run.lengths());
-                let share = share_of(|s| s.activations.as_ref());
-                if let Some(share) = share {
-                    activations = activations.of(share.clone());
-                }
-                let bytes = activations.memory_bytes(run.engine.threads());
-                let plan = run.plan_share(share, &[&activations], bytes, activations.until())?;
-                Some((activations, plan))
-            }
-            _ => None,
+            Some(run) => Forward::new(&model, &selected, request, run, share_of(|s| s.activations.as_ref()))?,
+            None => None,
         };
         let reverse = match &run {
             Some(run) => {
@@ -329,7 +331,7 @@ impl<'a> Scan<'a> {
 
     /// The forward pass that the scan will make, if a metric needs one.
     pub fn forward(&self) -> Option<&MemoryPlan> {
-        self.forward.as_ref().map(|(_, plan)| plan)
+        self.forward.as_ref().map(Forward::plan)
     }
 
     /// The reverse passes that it will make after that.
@@ -357,8 +359,7 @@ impl<'a> Scan<'a> {
         }
         let mut states = States::default();
         let mut is_done = true;
-        let mut columns =
-            if weights.metrics.is_empty() { Vec::new() } else { tomo_metrics::scan(&model, &weights, progress)? };
+        let mut columns = if weights.is_empty() { Vec::new() } else { tomo_metrics::scan(&model, &weights, progress)? };
         let mut provenance = Provenance::default();
         let mut beside = Vec::new();
         let base = comparison.as_ref().map(|comparison| Arc::clone(comparison.base()));
@@ -379,15 +380,11 @@ impl<'a> Scan<'a> {
         if let Some(run) = run {
             provenance = of_text(&run, provenance);
             of_part = OfText::new(&run);
-            if let Some((activations, plan)) = forward {
-                let share = shares.as_ref().and_then(|shares| shares.activations.as_ref());
-                let (sequences, until) = (run.sequences(share), activations.until());
-                let observers = [&activations as &dyn Observer];
-                is_done &= run.engine.forward(&sequences, &observers, &plan, until, progress)?.completed;
-                if shares.is_some() {
-                    states.activations = Some(activations.state()?);
-                }
-                columns.extend(activations.finish());
+            if let Some(forward) = forward {
+                let passed = forward.run(&run, progress)?;
+                is_done &= passed.completed;
+                states.activations = passed.state;
+                columns.extend(passed.columns);
             }
             if let Some(reverse) = reverse {
                 provenance.loss = Some(run.loss());
@@ -416,7 +413,8 @@ impl<'a> Scan<'a> {
                 }
             }
         }
-        let order: Vec<String> = request.selected()?.iter().map(Selected::id).collect();
+        let mut order: Vec<String> = request.selected()?.iter().map(Selected::id).collect();
+        order.extend(request.own.iter().map(|own| own.info.id.to_string()));
         columns.sort_by_key(|c| order.iter().position(|id| *id == c.info.id));
         let provenance = provenance_of(&model, request, started, clock.elapsed().as_secs_f64(), provenance)?;
         let gguf = crate::quantize::header(model.source())?;

@@ -13,15 +13,12 @@ use tomo_model::engine::{Engine, EngineOptions, Objective};
 use super::file::{About, Part};
 use super::shares::Shares;
 use crate::draws_file::KeptDraws;
+use crate::scan::Scanned;
 
 /// What parts make together.
 pub struct Merged {
-    /// The map.
-    pub map: Map,
-    /// What was drawn for `predicted-kl-*`.
-    pub draws: Vec<KeptDraws>,
-    /// What every change did to every sequence.
-    pub measured: Vec<Measured>,
+    /// What the scan would have left.
+    pub scanned: Scanned,
     /// What is worth knowing; whole sentences without the full stop.
     pub notes: Vec<String>,
 }
@@ -213,7 +210,8 @@ impl<'a> Whole<'a> {
         let provenance = provenance(parts);
         let map = Map { provenance, grid: self.model.grid().clone(), columns, beside, inventory, ..Map::default() };
         map.validate().context("the parts do not make a map")?;
-        Ok(Merged { map, draws, measured, notes })
+        let scanned = Scanned { map, draws, measured, ended_early: false, spent: Vec::new(), part: None };
+        Ok(Merged { scanned, notes })
     }
 
     /// Columns of which every part has its cells' scores.

@@ -12,6 +12,7 @@ mod demo;
 mod demo_model;
 mod demo_program;
 mod diff;
+mod embed;
 mod errors;
 mod golden;
 mod golden_delta;

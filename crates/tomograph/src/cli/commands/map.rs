@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 use tomo_map::{Map, Measurement, Selection};
-use tomo_metrics::{Cast, Measured};
+use tomo_metrics::{Cast, Measured, OwnMetric};
 use tomo_model::change::{Edit, Rank};
 use tomo_render::escape::plain;
 use tomo_render::report::is_unchanged;
@@ -13,10 +13,11 @@ use super::model_args::{ModelArgs, locate, open};
 use super::run_args::{RunArgs, announce_scan};
 use super::{Context, Exit};
 use crate::AdapterScan;
+use crate::cli::embed::Kept;
 use crate::cli::output::Look;
 use crate::cli::progress::Bar;
-use crate::cli::{files, interrupt, numbers};
-use crate::draws_file::{self, KeptDraws};
+use crate::cli::{files, numbers};
+use crate::draws_file;
 use crate::measured_file;
 use crate::parts::{Cut, PART_FILE, Part, Shard};
 use crate::run::LossChoice;
@@ -265,7 +266,7 @@ impl Args {
         let part = scanned.part.take();
         if let (Some(Cut::Shard(_)), Some(part)) = (&request.cut, &part) {
             write_part(part, &folder, context)?;
-            sweep_up(&request, scanned.spent);
+            sweep_up(&request, &scanned.spent);
             return Ok(Exit::Success);
         }
         if matches!(request.cut, Some(Cut::Shard(_))) {
@@ -279,6 +280,31 @@ impl Args {
         Ok(exit)
     }
 
+    /// Makes the map for a program that embeds us, with metrics of its own beside those asked for; instead of those, where none was asked
+    /// for. Leaves nothing on disk where no folder is named.
+    pub(in crate::cli) fn scan(&self, own: Vec<Arc<OwnMetric>>, context: &mut Context<'_>) -> anyhow::Result<Scanned> {
+        let (mut request, folder) = self.request(context)?;
+        if self.metric.is_none() && !own.is_empty() {
+            request.metrics.clear();
+        }
+        request.own = own;
+        if self.out.is_none() && request.resume.is_none() {
+            request.keep = None;
+        }
+        let scanned = scan_with_progress(&request, Some(&self.run), context)?;
+        if self.out.is_some() {
+            self.write(&request, &scanned, &folder)?;
+        }
+        Ok(scanned)
+    }
+
+    /// Writes the results to `folder`, and removes what was kept to make them.
+    fn write(&self, request: &Request, scanned: &Scanned, folder: &Path) -> anyhow::Result<()> {
+        write_results(&self.look, scanned, folder)?;
+        sweep_up(request, &scanned.spent);
+        Ok(())
+    }
+
     /// Writes the results to `folder`, and says what there is.
     fn leave(
         &self,
@@ -287,13 +313,12 @@ impl Args {
         folder: &Path,
         context: &mut Context<'_>,
     ) -> anyhow::Result<Exit> {
-        let Scanned { map, draws, measured, ended_early, spent, part: _ } = scanned;
-        leave_results(&self.look, &map, &draws, &measured, folder)?;
-        sweep_up(request, spent);
+        self.write(request, &scanned, folder)?;
+        let Scanned { map, draws, measured, ended_early, .. } = scanned;
         self.look.print(&map, None, context)?;
         let exit = summary(&map, folder, context)?;
         if !draws.is_empty() {
-            let path = folder.join(DRAWS_JSON).display().to_string();
+            let path = folder.join(Kept::DRAWS_JSON).display().to_string();
             writeln!(context.streams.out, "what every draw said of every cell: {path}")?;
         }
         report_measurements(&measured, &map, folder, context)?;
@@ -309,20 +334,16 @@ impl Args {
 }
 
 /// Writes a map to a folder, with all that goes beside it.
-pub(super) fn leave_results(
-    look: &Look,
-    map: &Map,
-    draws: &[KeptDraws],
-    measured: &[Measured],
-    folder: &Path,
-) -> anyhow::Result<()> {
-    look.write_all(map, folder, "map")?;
-    write_draws(draws, map, folder)?;
-    write_measured(measured, map, folder)
+pub(super) fn write_results(look: &Look, scanned: &Scanned, folder: &Path) -> anyhow::Result<()> {
+    look.write_all(&scanned.map, folder, "map")?;
+    for (name, content) in kept_files(scanned)? {
+        files::write_whole(&folder.join(name), &content)?;
+    }
+    Ok(())
 }
 
 /// Removes what only served to go on from, when the results are safe.
-fn sweep_up(request: &Request, spent: Vec<PathBuf>) {
+fn sweep_up(request: &Request, spent: &[PathBuf]) {
     for done in spent {
         // Only space is at stake: the results are written.
         let _ = std::fs::remove_dir_all(done);
@@ -356,38 +377,24 @@ fn companions_note(request: &Request) -> Option<String> {
         .then(|| format!("{} come with delta-relative, which mere rescaling can make large", added.join(" and ")))
 }
 
-const DRAWS_JSON: &str = "draws.json";
-
-/// Keeps what was drawn beside the map: sets and pairs of cells follow from it.
-fn write_draws(draws: &[KeptDraws], map: &Map, folder: &Path) -> anyhow::Result<()> {
-    if draws.is_empty() {
-        return Ok(());
-    }
+/// What is kept beside a map: what was drawn (sets and pairs of cells follow from it), and what every change did to every sequence.
+pub(in crate::cli) fn kept_files(scanned: &Scanned) -> anyhow::Result<Vec<(&'static str, Vec<u8>)>> {
+    let Scanned { map, draws, measured, .. } = scanned;
     let of = &map.provenance;
-    let mut json = Vec::new();
     let text_digest = of.text_digest.as_deref().unwrap_or_default();
-    draws_file::write_json(draws, of.seed, &of.model_digest, text_digest, &mut json)?;
-    files::write_whole(&folder.join(DRAWS_JSON), &json)?;
-    let mut csv = Vec::new();
-    draws_file::write_csv(draws, &mut csv)?;
-    files::write_whole(&folder.join("draws.csv"), &csv)
-}
-
-const MEASURED_JSON: &str = "measured.json";
-
-/// Keeps what every change did to every sequence beside the map.
-fn write_measured(measured: &[Measured], map: &Map, folder: &Path) -> anyhow::Result<()> {
-    if measured.is_empty() {
-        return Ok(());
+    let mut files = Vec::new();
+    let (mut json, mut csv) = (Vec::new(), Vec::new());
+    if !draws.is_empty() {
+        draws_file::write_json(draws, of.seed, &of.model_digest, text_digest, &mut json)?;
+        draws_file::write_csv(draws, &mut csv)?;
+        files.extend([(Kept::DRAWS_JSON, std::mem::take(&mut json)), ("draws.csv", std::mem::take(&mut csv))]);
     }
-    let of = &map.provenance;
-    let mut json = Vec::new();
-    let text_digest = of.text_digest.as_deref().unwrap_or_default();
-    measured_file::write_json(measured, of.seed, &of.model_digest, text_digest, &mut json)?;
-    files::write_whole(&folder.join(MEASURED_JSON), &json)?;
-    let mut csv = Vec::new();
-    measured_file::write_csv(measured, &mut csv)?;
-    files::write_whole(&folder.join("measured.csv"), &csv)
+    if !measured.is_empty() {
+        measured_file::write_json(measured, of.seed, &of.model_digest, text_digest, &mut json)?;
+        measured_file::write_csv(measured, &mut csv)?;
+        files.extend([(Kept::MEASURED_JSON, json), ("measured.csv", csv)]);
+    }
+    Ok(files)
 }
 
 /// Says how often cells were measured and how far the map agrees with itself.
@@ -404,7 +411,7 @@ fn report_measurements(
         }
     }
     if !measured.is_empty() {
-        writeln!(out, "what every sequence said of every cell: {}", folder.join(MEASURED_JSON).display())?;
+        writeln!(out, "what every sequence said of every cell: {}", folder.join(Kept::MEASURED_JSON).display())?;
     }
     Ok(())
 }
@@ -446,8 +453,8 @@ fn write_notes(notes: &[String], context: &mut Context<'_>) -> anyhow::Result<()
 
 /// Scans with a bar.
 fn watched(context: &mut Context<'_>, scan: impl FnOnce(&Bar) -> anyhow::Result<Scanned>) -> anyhow::Result<Scanned> {
-    interrupt::listen();
-    let bar = Bar::new(context.streams.draw_progress);
+    context.streams.listen();
+    let bar = Bar::new(context.streams);
     let scanned = scan(&bar);
     bar.clear();
     scanned

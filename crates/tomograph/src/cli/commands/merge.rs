@@ -1,9 +1,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use anyhow::Context as _;
-
-use super::map::{leave_results, summary};
+use super::map::{summary, write_results};
 use super::{Context, Exit};
 use crate::cli::output::Look;
 use crate::parts::{self, Merged, Part};
@@ -34,12 +32,13 @@ impl Args {
     pub(super) fn run(self, context: &mut Context<'_>) -> anyhow::Result<Exit> {
         let parts: Vec<Part> = self.parts.iter().map(|path| Part::read(path)).collect::<anyhow::Result<_>>()?;
         let model = self.model.as_deref().map(|name| super::model_args::locate(name, context)).transpose()?;
-        let Merged { map, draws, measured, notes } = parts::merge(&parts, model.as_deref())?;
+        let Merged { scanned, notes } = parts::merge(&parts, model.as_deref())?;
         for note in notes {
             writeln!(context.streams.err, "note: {note}")?;
         }
-        leave_results(&self.look, &map, &draws, &measured, &self.out).context("the parts are read, but not written")?;
-        self.look.print(&map, None, context)?;
-        summary(&map, &self.out, context)
+        write_results(&self.look, &scanned, &self.out)?;
+        let map = &scanned.map;
+        self.look.print(map, None, context)?;
+        summary(map, &self.out, context)
     }
 }

@@ -25,6 +25,8 @@ use clap::Subcommand;
 
 use super::{Context, Exit};
 
+pub(super) use map::kept_files;
+
 /// The verbs, in the order of the help.
 #[derive(Subcommand)]
 pub(super) enum Command {
