@@ -80,7 +80,7 @@ impl Checkpoint {
 
     /// The same, from elsewhere.
     #[cfg(feature = "store")]
-    pub(crate) fn from_origin(self, origin: Box<dyn Origin>) -> Self {
+    pub(crate) fn with_origin(self, origin: Box<dyn Origin>) -> Self {
         Self { origin: Some(origin), ..self }
     }
 

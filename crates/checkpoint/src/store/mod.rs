@@ -76,7 +76,7 @@ pub fn open(address: &Path, options: &StoreOptions) -> Result<Arc<dyn Source>, E
             .found(ADAPTER)
             .hint("copy its folder here; it is small"));
     }
-    Ok(Arc::new(opened.from_origin(Box::new(Remote { place, folder, companions: Mutex::default() }))))
+    Ok(Arc::new(opened.with_origin(Box::new(Remote { place, folder, companions: Mutex::default() }))))
 }
 
 /// Where a checkpoint came from.
