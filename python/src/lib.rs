@@ -17,6 +17,7 @@ use pyo3::prelude::*;
 use tomograph::cli::{Streams, Watch, run_from};
 use tomograph::embed;
 
+use failure::guarded;
 use map::{Cell, CoreMap};
 use work::{Buffer, Progress, attended, supervised};
 
@@ -64,20 +65,27 @@ fn main(py: Python<'_>, args: Vec<OsString>) -> PyResult<u8> {
 
 /// Every entry of every registry, as JSON.
 #[pyfunction]
-fn registries() -> String {
-    serde_json::Value::from(embed::registries()).to_string()
+fn registries(py: Python<'_>) -> PyResult<String> {
+    guarded(py, || Ok(serde_json::Value::from(embed::registries()).to_string()))
 }
 
 /// What every command takes, as JSON.
 #[pyfunction]
-fn options() -> String {
-    embed::options().to_string()
+fn options(py: Python<'_>) -> PyResult<String> {
+    guarded(py, || Ok(embed::options().to_string()))
 }
 
 /// Kinds of errors and what they mean.
 #[pyfunction]
 fn error_kinds() -> Vec<(&'static str, &'static str)> {
     embed::Failure::KINDS.to_vec()
+}
+
+/// A bug, so that tests can see what becomes of one.
+#[pyfunction]
+#[allow(clippy::panic)] // that is what it is for
+fn bug_for_tests(py: Python<'_>) -> PyResult<()> {
+    supervised(py, None, |_| panic!("on purpose"))
 }
 
 /// The command line with the program's name first.
@@ -108,5 +116,6 @@ fn _tomograph(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(main, module)?)?;
     module.add_function(wrap_pyfunction!(registries, module)?)?;
     module.add_function(wrap_pyfunction!(options, module)?)?;
+    module.add_function(wrap_pyfunction!(bug_for_tests, module)?)?;
     module.add_function(wrap_pyfunction!(error_kinds, module)?)
 }

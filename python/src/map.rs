@@ -200,8 +200,7 @@ impl CoreMap {
 
     /// The tidy table, column by column: a row per metric and cell. Arrays own what they show.
     fn table<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let columns = py.detach(|| columns::Columns::of(self.map()));
-        columns.into_dict(py)
+        guarded(py, || Ok(columns::Columns::of(self.map())))?.into_dict(py)
     }
 
     /// The map drawn in a format; `look` are words of the command line.

@@ -69,6 +69,15 @@ def test_memory_and_maps_and_plans(demo: Path, scanned: tomograph.Map) -> None:
     assert caught.value.kind == "plan" and caught.value.hint
 
 
+def test_a_bug_is_an_error_and_the_interpreter_goes_on(demo: Path) -> None:
+    from tomograph import _tomograph
+
+    with pytest.raises(tomograph.Error, match="this is a bug: on purpose") as caught:
+        _tomograph.bug_for_tests()
+    assert caught.value.kind == "internal" and caught.value.hint
+    assert tomograph.scan(demo, metrics="rms").metrics == ["rms"]
+
+
 def test_an_error_survives_pickling(demo: Path) -> None:
     error = raised("nowhere.gguf")
     again = pickle.loads(pickle.dumps(error))

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, SupportsFloat
+
+#: What a metric is made of; it returns a number, or None.
+Function = Callable[..., SupportsFloat | None]
 
 
 @dataclass(frozen=True)
 class OwnMetric:
     """A function as a metric of one scan: `tomograph.scan(model, metrics=[own])`. `@tomograph.metric(…)` makes one."""
 
-    function: Callable[..., float | None]
+    function: Function
     id: str
     title: str
     unit: str
@@ -28,7 +31,7 @@ class OwnMetric:
         if self.reads not in ("weights", "taps"):
             raise ValueError(f"a metric reads 'weights' or 'taps': {self.reads!r}")
 
-    def __call__(self, *arguments: Any) -> float | None:
+    def __call__(self, *arguments: Any) -> SupportsFloat | None:
         return self.function(*arguments)
 
 
@@ -40,7 +43,7 @@ def metric(
     summary: str | None = None,
     direction: Literal["high", "low", "neutral"] = "high",
     reads: Literal["weights", "taps"] = "weights",
-) -> Callable[[Callable[..., float | None]], OwnMetric]:
+) -> Callable[[Function], OwnMetric]:
     """Makes a metric of a function.
 
     reads="weights": `f(cell, W)`, W is float32 `[out, in]`, decoded. Called once for every cell.
@@ -55,7 +58,7 @@ def metric(
     unit="1" is for a pure number. direction says which way is important.
     """
 
-    def of(function: Callable[..., float | None]) -> OwnMetric:
+    def of(function: Function) -> OwnMetric:
         said = (function.__doc__ or "").strip().split("\n")[0]
         return OwnMetric(
             function=function,

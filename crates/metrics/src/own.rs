@@ -82,6 +82,9 @@ struct Said {
 /// Where cells read the same rows of one sequence.
 type Place = (u32, Option<u32>, Port, usize);
 
+/// The inputs of a place, and outputs of cells that read there.
+type Pairs = (Arc<[f32]>, Vec<(Component, Vec<f32>)>);
+
 /// What has been seen of a place and is still needed.
 #[derive(Default)]
 struct Waiting {
@@ -169,7 +172,7 @@ impl OwnTaps {
     }
 
     /// Notes what was seen of a place; the inputs and the outputs that can be scored now.
-    fn pairs(&self, place: Place, seen: &Seen<'_>) -> Option<(Arc<[f32]>, Vec<(Component, Vec<f32>)>)> {
+    fn pairs(&self, place: Place, seen: &Seen<'_>) -> Option<Pairs> {
         let readers = self.readers(place);
         if readers == 0 {
             // A mixture's router reads what no cell reads.

@@ -102,6 +102,7 @@ impl Progress for Bar {
 impl PassProgress for Bar {
     fn start(&self, steps: usize) {
         self.0.drawn_as("running {msg:<14} [{bar:28}] {percent:>3} %, {eta} left");
+        self.0.name(format!("{steps} steps"));
         self.0.start(steps as u64);
     }
 

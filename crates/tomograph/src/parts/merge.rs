@@ -5,13 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
-use tomo_map::{Beside, CellId, Column, Inventory, Map, Provenance, Score, Status};
+use tomo_map::{Beside, Column, Inventory, Map, Provenance, Score, Status};
 use tomo_metrics::{Activations, Causal, Gradients, IntegratedGradients, Kind, Measured, Options, Selected, Share};
 use tomo_model::Model;
 use tomo_model::engine::{Engine, EngineOptions, Objective};
 
-use super::file::{About, Part};
-use super::shares::Shares;
+use super::file::{About, Part, States};
+use super::shares::Reads;
 use crate::draws_file::KeptDraws;
 use crate::scan::Scanned;
 
@@ -85,20 +85,14 @@ fn check_alike(first: &Part, other: &Part) -> anyhow::Result<()> {
 
 /// Whether every cell and sequence is in one part, and in no other.
 fn check_complete(parts: &[Part], model: &Model, sequences: usize) -> anyhow::Result<()> {
-    let named = |id: CellId| id.to_string();
-    let kinds: [(&str, fn(&Shares) -> Option<&Share>); 4] = [
-        ("weights", |s| s.weights.as_ref()),
-        ("activations", |s| s.activations.as_ref()),
-        ("gradients", |s| s.gradients.as_ref()),
-        ("interventions", |s| s.causal.as_ref()),
-    ];
-    for (what, share) in kinds {
+    for reads in Reads::ALL {
+        let what = reads.name();
         let shares: Vec<(&Part, &Share)> =
-            parts.iter().filter_map(|part| Some((part, share(&part.about.shares)?))).collect();
+            parts.iter().filter_map(|part| Some((part, part.about.shares.get(reads)?))).collect();
         let Some((_, first)) = shares.first() else { continue };
         let by_sequence = matches!(first, Share::Sequences(_));
         let count = if by_sequence { sequences } else { model.cells().len() };
-        let name = |at: usize| if by_sequence { format!("sequence {at}") } else { named(model.cells()[at].id) };
+        let name = |at: usize| if by_sequence { format!("sequence {at}") } else { model.cells()[at].id.to_string() };
         let mut owner: Vec<Option<&Part>> = vec![None; count];
         for (part, share) in &shares {
             let items = match share {
@@ -240,7 +234,7 @@ impl<'a> Whole<'a> {
             return Ok(Vec::new());
         }
         let mut whole = Activations::new(&self.model, &self.selected, self.options(), &self.about.lengths);
-        for (part, share, state) in states(parts, |s| s.activations.as_ref(), |p| p.activations.as_deref()) {
+        for (part, share, state) in states(parts, Reads::Activations, |s| &s.activations) {
             whole.absorb(state, share).with_context(|| part.name.clone())?;
         }
         let lacking = whole.lacking_weights();
@@ -283,7 +277,7 @@ impl<'a> Whole<'a> {
         }
         let (lengths, objective) = (&self.about.lengths, self.objective());
         let mut gradients = Gradients::new(&self.model, &self.selected, self.options(), lengths, &objective);
-        for (part, share, state) in states(parts, |s| s.gradients.as_ref(), |p| p.gradients.as_deref()) {
+        for (part, share, state) in states(parts, Reads::Gradients, |s| &s.gradients) {
             gradients.absorb(state, share).with_context(|| part.name.clone())?;
         }
         for selected in &self.selected {
@@ -296,7 +290,7 @@ impl<'a> Whole<'a> {
         }
         columns.extend(gradients.finish());
         let mut path = IntegratedGradients::new(&self.model, &self.selected, self.options(), lengths, &objective);
-        for (part, share, state) in states(parts, |s| s.gradients.as_ref(), |p| p.path.as_deref()) {
+        for (part, share, state) in states(parts, Reads::Gradients, |s| &s.path) {
             path.absorb(state, share).with_context(|| part.name.clone())?;
         }
         columns.extend(path.finish());
@@ -315,7 +309,7 @@ impl<'a> Whole<'a> {
         let options = Options { exact: true, ..self.options().clone() };
         let causal = Causal::new(&engine, &self.model, &self.selected, &options, &self.about.lengths, base, None)?;
         let Some(mut causal) = causal else { return Ok((Vec::new(), Vec::new())) };
-        for (part, _, state) in states(parts, |s| s.causal.as_ref(), |p| p.causal.as_deref()) {
+        for (part, _, state) in states(parts, Reads::Causal, |s| &s.causal) {
             causal.absorb(state).with_context(|| part.name.clone())?;
         }
         Ok((causal.columns(), causal.measured()))
@@ -323,12 +317,12 @@ impl<'a> Whole<'a> {
 }
 
 /// The states of one kind, with the shares they are of.
-fn states<'a>(
-    parts: &'a [Part],
-    share: fn(&Shares) -> Option<&Share>,
-    state: fn(&super::States) -> Option<&[u8]>,
-) -> impl Iterator<Item = (&'a Part, &'a Share, &'a [u8])> {
-    parts.iter().filter_map(move |part| Some((part, share(&part.about.shares)?, state(&part.states)?)))
+fn states(
+    parts: &[Part],
+    reads: Reads,
+    state: fn(&States) -> &Option<Vec<u8>>,
+) -> impl Iterator<Item = (&Part, &Share, &[u8])> {
+    parts.iter().filter_map(move |part| Some((part, part.about.shares.get(reads)?, state(&part.states).as_deref()?)))
 }
 
 /// Where the whole comes from: the first part's words, the earliest start, everybody's time.

@@ -24,8 +24,8 @@ pub struct Shares {
 }
 
 /// What a metric's numbers are made of.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Reads {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Reads {
     Weights,
     Activations,
     Gradients,
@@ -33,6 +33,17 @@ enum Reads {
 }
 
 impl Reads {
+    pub(super) const ALL: [Self; 4] = [Self::Weights, Self::Activations, Self::Gradients, Self::Causal];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Weights => "weights",
+            Self::Activations => "activations",
+            Self::Gradients => "gradients",
+            Self::Causal => "interventions",
+        }
+    }
+
     fn of(selected: &Selected, has_imatrix: bool) -> Self {
         match selected {
             s if s.reads_gradients() => Self::Gradients,
@@ -91,25 +102,24 @@ impl Shares {
         Ok(shares)
     }
 
-    /// All of them, with what they are for in words.
-    pub(crate) fn each(&self) -> impl Iterator<Item = (&'static str, &Share)> {
-        let all = [
-            ("weights", &self.weights),
-            ("activations", &self.activations),
-            ("gradients", &self.gradients),
-            ("interventions", &self.causal),
-        ];
-        all.into_iter().filter_map(|(what, share)| Some((what, share.as_ref()?)))
-    }
-
-    /// The share of a metric.
-    pub(super) fn of(&self, selected: &Selected, has_imatrix: bool) -> Option<&Share> {
-        match Reads::of(selected, has_imatrix) {
+    /// The share for metrics that read this.
+    pub(crate) fn get(&self, reads: Reads) -> Option<&Share> {
+        match reads {
             Reads::Weights => self.weights.as_ref(),
             Reads::Activations => self.activations.as_ref(),
             Reads::Gradients => self.gradients.as_ref(),
             Reads::Causal => self.causal.as_ref(),
         }
+    }
+
+    /// All of them, with what they are for in words.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (&'static str, &Share)> {
+        Reads::ALL.into_iter().filter_map(|reads| Some((reads.name(), self.get(reads)?)))
+    }
+
+    /// The share of a metric.
+    pub(super) fn of(&self, selected: &Selected, has_imatrix: bool) -> Option<&Share> {
+        self.get(Reads::of(selected, has_imatrix))
     }
 
     /// Checks that every index is one of a grid of so many cells and a text of so many sequences, in order.
