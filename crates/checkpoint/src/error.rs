@@ -126,6 +126,29 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
+
+    /// Where it failed, as far as it is known: file, tensor, byte, each with its name; fit for a terminal.
+    pub fn site(&self) -> Vec<String> {
+        let file = self.0.file.as_ref().map(|file| format!("file {}", safe(&file.display().to_string())));
+        let tensor = self.0.tensor.as_ref().map(|tensor| format!("tensor {}", safe(tensor)));
+        let byte = self.0.byte.map(|byte| format!("byte {byte}"));
+        [file, tensor, byte].into_iter().flatten().collect()
+    }
+
+    /// What should have been there.
+    pub fn what_was_expected(&self) -> Option<&str> {
+        self.0.expected.as_deref()
+    }
+
+    /// What was there.
+    pub fn what_was_found(&self) -> Option<&str> {
+        self.0.found.as_deref()
+    }
+
+    /// What the user can do about it.
+    pub fn what_to_do(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
 }
 
 /// Text from a file, made safe for a terminal: control characters are escaped and long text is cut.

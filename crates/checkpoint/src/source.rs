@@ -3,10 +3,12 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{DType, Error, GgufMetadata};
 
 /// One tensor of a checkpoint; its data stays on disk until [`Source::decode`].
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct TensorInfo {
     /// Name in the checkpoint's own dialect.
     pub name: String,
@@ -26,7 +28,7 @@ impl TensorInfo {
 }
 
 /// Container format of a checkpoint.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Format {
     /// One safetensors file, bare or in a folder.
     Safetensors,
@@ -47,7 +49,7 @@ impl fmt::Display for Format {
 }
 
 /// A GGUF metadata value. Arrays of numbers and strings (vocabularies) are kept as they are.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum MetaValue {
     /// Any unsigned integer.
     Unsigned(u64),
@@ -64,7 +66,7 @@ pub enum MetaValue {
 }
 
 /// The model's own description of itself.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Config {
     /// `config.json` of a Hugging Face folder (or the one beside a bare safetensors file).
     HuggingFace(serde_json::Value),

@@ -50,6 +50,16 @@ impl MapError {
     pub fn place(&self) -> &str {
         &self.place
     }
+
+    /// What should be there.
+    pub fn expected(&self) -> &str {
+        &self.expected
+    }
+
+    /// What is there.
+    pub fn found(&self) -> &str {
+        &self.found
+    }
 }
 
 impl fmt::Display for MapError {

@@ -23,12 +23,14 @@ mod moments;
 mod null;
 mod null_table;
 mod order_statistics;
+mod own;
 mod power_law;
 mod predicted;
 mod quantization_error;
 mod runner;
 mod schedule;
 mod select;
+mod share;
 mod spectrum;
 mod writes;
 
@@ -51,7 +53,9 @@ pub use imatrix::{
     TensorStatistics, imatrix_names, scan_imatrix,
 };
 pub use metric::{CausalEdit, Formula, GradientFormula, GradientReads, Kind, Metric, Needs, Options, Reads};
+pub use own::{OfTaps, OfWeights, OwnError, OwnFormula, OwnMetric, OwnTaps};
 pub use predicted::{Control, Draws, DrawsError, PredictedKl, Prediction, SetKl, most_nats, truncation_sd};
 pub use runner::{DEFAULT_MEMORY_BYTES, Progress, Request, ScanError, scan};
 pub use select::{Form, Selected, UnknownMetric, select, with_companions};
+pub use share::{Along, Share, StateError};
 pub use spectrum::Workspace;

@@ -3,20 +3,22 @@
 
 use std::cell::RefCell;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use tomo_map::{CellId, Column, Score, Status};
 use tomo_model::{Model, ModelError};
 
 use crate::null_table::NullTable;
 use crate::schedule::{Schedule, Turn, run_phases};
-use crate::{Facts, Form, Matrix, Options, Selected, Workspace};
+use crate::{Facts, Form, Matrix, Options, OwnError, OwnMetric, Selected, Workspace};
 
 /// What to compute and with what means.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
     /// The metrics, as [`select`](crate::select) gives them.
     pub metrics: Vec<Selected>,
+    /// Metrics of the user's, after those; here, the ones that read weights.
+    pub own: Vec<Arc<OwnMetric>>,
     /// Settings that reach every metric.
     pub options: Options,
     /// Worker threads; as many as the machine has cores where `None`.
@@ -26,13 +28,26 @@ pub struct Request {
     /// Bytes that cells in flight may take together; [`DEFAULT_MEMORY_BYTES`] where `None`. A cell that takes more is
     /// scanned alone.
     pub memory_bytes: Option<u64>,
+    /// Cells to scan, by index in the grid, ascending; all of them where `None`. The others are marked [`Status::NotMeasured`].
+    pub cells: Option<Vec<usize>>,
 }
 
 impl Request {
+    /// Whether nothing is asked for.
+    pub fn is_empty(&self) -> bool {
+        self.metrics.is_empty() && self.own.is_empty()
+    }
+
+    /// Whether cell `index` is to be scanned.
+    pub(crate) fn wants(&self, index: usize) -> bool {
+        self.cells.as_ref().is_none_or(|cells| cells.binary_search(&index).is_ok())
+    }
+
     /// The part of the request that needs no text.
     pub(crate) fn of_weights(&self) -> Self {
         let metrics = self.metrics.iter().filter(|s| !s.reads_text() && !s.reads_base()).copied().collect();
-        Self { metrics, ..self.clone() }
+        let own = self.own.iter().filter(|m| !m.reads_taps()).map(Arc::clone).collect();
+        Self { metrics, own, ..self.clone() }
     }
 }
 
@@ -66,6 +81,16 @@ pub enum ScanError {
     /// An imatrix does not go with the model.
     #[error(transparent)]
     Imatrix(#[from] tomo_checkpoint::Error),
+    /// A metric of the user's failed.
+    #[error("the metric {metric:?} failed on {cell}")]
+    Own {
+        /// Its id.
+        metric: String,
+        /// On which cell.
+        cell: CellId,
+        /// Why.
+        source: OwnError,
+    },
     /// The system refused worker threads.
     #[error("cannot start {threads} worker threads: {reason}")]
     Threads {
@@ -76,8 +101,8 @@ pub enum ScanError {
     },
 }
 
-/// Scores every cell of `model` with every selected metric that reads weights only: one column per metric, parallel to the
-/// grid's cells. Metrics that compare are left to [`scan_delta`](crate::scan_delta), metrics that read a text ([`Selected::reads_text`]) are left to [`Activations`](crate::Activations) and
+/// Scores every cell of `model` with every selected metric that reads weights only, the user's last: one column per metric,
+/// parallel to the grid's cells. Metrics that compare are left to [`scan_delta`](crate::scan_delta), metrics that read a text ([`Selected::reads_text`]) are left to [`Activations`](crate::Activations) and
 /// [`Gradients`](crate::Gradients).
 ///
 /// A cell with weights that are not finite has no scores, and says where; the scan goes on. A cancelled scan returns what
@@ -87,11 +112,11 @@ pub enum ScanError {
 /// When a cell cannot be decoded or no threads can be started.
 pub fn scan(model: &Model, request: &Request, progress: &dyn Progress) -> Result<Vec<Column>, ScanError> {
     let request = &request.of_weights();
-    if request.metrics.is_empty() {
+    if request.is_empty() {
         return Ok(Vec::new());
     }
     let schedule = Schedule::new(model, request);
-    progress.start(model.cells().len(), schedule.bytes());
+    progress.start(schedule.cells(), schedule.bytes());
     let nulls = pool(schedule.threads)?.install(|| NullTable::new(model, request));
     let scan = Scan { model, request, progress, nulls, rows: Mutex::new(vec![None; model.cells().len()]) };
     run_phases(&schedule.phases, schedule.threads, &|| progress.is_cancelled(), &|worker, turn| {
@@ -133,27 +158,32 @@ impl Scan<'_> {
     fn run(&self, worker: &mut Worker, turn: Turn) -> Result<(), ScanError> {
         let index = turn.index;
         let cell = self.model.cells()[index].id;
-        let scores = self.score_cell(turn, worker).map_err(|source| ScanError::Cell { cell, source })?;
+        let scores = self.score_cell(turn, worker)?;
         locked(&self.rows)[index] = Some(scores);
         self.progress.cell_done(cell, self.model.cell_bytes(index));
         Ok(())
     }
 
-    fn score_cell(&self, turn: Turn, worker: &mut Worker) -> Result<Vec<Score>, ModelError> {
+    fn score_cell(&self, turn: Turn, worker: &mut Worker) -> Result<Vec<Score>, ScanError> {
         let Turn { index, following, threads } = turn;
         let Worker { weights, workspace } = worker;
-        self.model.load(index, weights)?;
+        let cell = &self.model.cells()[index];
+        self.model.load(index, weights).map_err(|source| ScanError::Cell { cell: cell.id, source })?;
         self.model.release(index);
         // While this cell is scored, the next one is on its way.
         following.into_iter().for_each(|next| self.model.prefetch(next));
-        let cell = &self.model.cells()[index];
         let cols = usize::try_from(cell.in_features).unwrap_or(usize::MAX);
         let matrix = Matrix { rows: weights.len() / cols.max(1), cols, values: weights };
         if let Some(reason) = what_is_not_finite(matrix, &cell.tensor) {
-            return Ok(vec![Score::missing(Status::Undefined, reason); self.request.metrics.len()]);
+            let columns = self.request.metrics.len() + self.request.own.len();
+            return Ok(vec![Score::missing(Status::Undefined, reason); columns]);
         }
         let facts = Facts::new(matrix).with_workspace(workspace, threads);
-        Ok(self.scores(&facts))
+        let mut scores = self.scores(&facts);
+        for own in &self.request.own {
+            scores.push(own.of_weights(&self.model.grid().cells[index], matrix).unwrap_or_else(|| Ok(needs_more()))?);
+        }
+        Ok(scores)
     }
 
     /// One score per selected metric; a plain form and its `@null` form, neighbours in the request, are scored once.
@@ -172,7 +202,8 @@ impl Scan<'_> {
     }
 
     fn columns(self) -> Vec<Column> {
-        columns(self.rows, self.request.metrics.iter().map(|selected| self.nulls.info(selected)))
+        let registered = self.request.metrics.iter().map(|selected| self.nulls.info(selected));
+        columns(self.rows, registered.chain(self.request.own.iter().map(|own| own.info.clone())))
     }
 }
 

@@ -38,11 +38,13 @@ pub(crate) struct Demand {
     pub(crate) needs: Needs,
     /// Metrics that sweep the entries themselves.
     pub(crate) sweeps: usize,
+    /// Whether there are metrics of the user's, which may copy a cell.
+    pub(crate) own: bool,
 }
 
 impl Demand {
     pub(crate) fn of(request: &Request) -> Self {
-        let mut demand = Self::default();
+        let mut demand = Self { own: !request.own.is_empty(), ..Self::default() };
         for selected in &request.metrics {
             let needs = selected.metric.kind.needs();
             demand.needs.moments |= needs.moments;
@@ -80,13 +82,24 @@ impl Schedule {
         let budget = request.memory_bytes.unwrap_or(DEFAULT_MEMORY_BYTES);
         let demand = Demand::of(request);
         let loads: Vec<Load> = (0..model.cells().len()).map(|index| load(model, index, demand)).collect();
-        let phases = phases(&loads, budget, threads);
+        let wanted: Vec<usize> = (0..loads.len()).filter(|index| request.wants(*index)).collect();
+        let phases = phases(&loads, wanted, budget, threads);
         Self { threads, phases, loads, demand }
+    }
+
+    /// Cells that the scan looks at.
+    pub(crate) fn cells(&self) -> usize {
+        self.phases.iter().map(|phase| phase.cells.len()).sum()
     }
 
     /// Bytes of checkpoint that the scan reads.
     pub(crate) fn bytes(&self) -> u64 {
-        self.loads.iter().map(|load| load.stored_bytes).sum()
+        self.wanted().map(|load| load.stored_bytes).sum()
+    }
+
+    /// What the cells take that the scan looks at.
+    pub(crate) fn wanted(&self) -> impl Iterator<Item = &Load> {
+        self.phases.iter().flat_map(|phase| &phase.cells).map(|cell| &self.loads[*cell])
     }
 
     /// The most that cells in flight take together.
@@ -105,10 +118,10 @@ pub(crate) fn threads(request: &Request) -> usize {
     request.threads.or_else(|| available_parallelism().ok().map(usize::from)).unwrap_or(1).max(1)
 }
 
-/// Cells that are scanned alike, the largest first.
-pub(crate) fn phases(loads: &[Load], budget: u64, threads: usize) -> Vec<Phase> {
+/// Those of the `cells` that are scanned alike, the largest first.
+pub(crate) fn phases(loads: &[Load], cells: Vec<usize>, budget: u64, threads: usize) -> Vec<Phase> {
     let lanes = |load: &Load| lanes(load.working_bytes, budget, threads);
-    let mut order: Vec<usize> = (0..loads.len()).collect();
+    let mut order = cells;
     // The longer side decides between equal areas: the short one enters with its cube.
     let work = |i: &usize| u128::from(loads[*i].numel()) * u128::from(loads[*i].short);
     order.sort_by_key(|i| (lanes(&loads[*i]), std::cmp::Reverse(work(i)), *i));
@@ -174,6 +187,9 @@ fn load(model: &Model, index: usize, demand: Demand) -> Load {
     let mut working_bytes = numel.saturating_mul(4).saturating_add(stored_bytes).saturating_add(FIXED_BYTES);
     if let (true, Ok(rows), Ok(cols)) = (demand.needs.spectrum, usize::try_from(rows), usize::try_from(cols)) {
         working_bytes = working_bytes.saturating_add(Workspace::bytes(rows, cols));
+    }
+    if demand.own {
+        working_bytes = working_bytes.saturating_add(numel.saturating_mul(4));
     }
     if demand.needs.robust_sd {
         // What lies near the median; a tenth of all entries as a rule.

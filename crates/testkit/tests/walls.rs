@@ -161,10 +161,25 @@ const WALLS: &[Wall] = &[
     Wall { rule: Rule::OnlyForTests { crates: &["tomo-testkit"] }, reason: "the testkit panics; a library must not" },
     Wall {
         rule: Rule::OnlyIn {
-            dependencies: &["clap", "clap_complete", "clap_mangen", "indicatif", "anyhow", "ctrlc"],
+            dependencies: &["clap", "clap_complete", "clap_mangen", "indicatif", "ctrlc"],
             allowed: &["tomograph"],
         },
-        reason: "nothing but the command line parses arguments, draws progress or gives up on typed errors",
+        reason: "nothing but the command line parses arguments or draws progress",
+    },
+    Wall {
+        rule: Rule::OnlyIn { dependencies: &["anyhow"], allowed: &["tomograph", "tomo-python"] },
+        reason: "nothing but the command line, and what embeds it, gives up on typed errors",
+    },
+    Wall {
+        rule: Rule::OnlyIn { dependencies: &["pyo3", "numpy"], allowed: &["tomo-python"] },
+        reason: "nothing but the binding knows Python: the program needs none, and the README's commands need cargo alone",
+    },
+    Wall {
+        rule: Rule::CannotReach {
+            crates: &["tomograph", "tomo-testkit"],
+            forbidden: &["tomo-python", "pyo3", "numpy"],
+        },
+        reason: "nothing that `cargo run` or `cargo test` builds may need a Python",
     },
     Wall {
         rule: Rule::OnlyIn {

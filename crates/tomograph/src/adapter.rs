@@ -39,6 +39,13 @@ impl<'a> AdapterScan<'a> {
             );
         }
         ensure!(request.imatrix.is_none(), "an adapter is not run, so an imatrix says nothing about it");
+        if let Some(own) = request.own.first() {
+            anyhow::bail!(
+                "{} cannot be scored: an adapter is neither run nor held whole\n  hint: merge the adapter with peft and map the merged \
+                 model",
+                own.info.id
+            );
+        }
         let adapter = Arc::new(Adapter::open(files)?);
         let base = request.against.as_deref().map(|path| open_base(path, request)).transpose()?;
         let changes = match &base {
@@ -66,10 +73,12 @@ impl<'a> AdapterScan<'a> {
         let pairs = AdapterPairs::new(&changes, base.as_ref()).rounded_to(request.cast);
         let metrics_request = MetricsRequest {
             metrics,
+            own: Vec::new(),
             options: request.options.clone(),
             threads: request.threads,
             cache_dir: None,
             memory_bytes: request.memory_bytes,
+            cells: None,
         };
         let columns = tomo_metrics::scan_delta(&pairs, &metrics_request, progress)?;
         let source = changes.adapter().source();
@@ -84,7 +93,7 @@ impl<'a> AdapterScan<'a> {
         };
         let provenance = provenance_of_scan(request, started, clock.elapsed().as_secs_f64(), about);
         let map = Map { provenance, grid: changes.grid().clone(), columns, ..Map::default() };
-        Ok(Scanned { map, draws: Vec::new(), measured: Vec::new(), ended_early: false, spent: Vec::new() })
+        Ok(Scanned { map, draws: Vec::new(), measured: Vec::new(), ended_early: false, spent: Vec::new(), part: None })
     }
 }
 

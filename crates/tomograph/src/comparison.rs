@@ -62,6 +62,7 @@ impl Comparison {
         &self,
         model: &Model,
         request: &Request,
+        cells: Option<Vec<usize>>,
         progress: &dyn Progress,
     ) -> anyhow::Result<Vec<Column>> {
         if self.metrics.is_empty() {
@@ -70,10 +71,12 @@ impl Comparison {
         let pairs = ModelPairs::new(model, &self.base, self.partial)?.rounded_to(request.cast);
         let request = MetricsRequest {
             metrics: self.metrics.clone(),
+            own: Vec::new(),
             options: request.options.clone(),
             threads: request.threads,
             cache_dir: None,
             memory_bytes: request.memory_bytes,
+            cells,
         };
         Ok(tomo_metrics::scan_delta(&pairs, &request, progress)?)
     }

@@ -13,6 +13,7 @@ mod gradient_sums;
 mod gradients;
 mod imatrix;
 mod linear;
+mod own;
 mod planted;
 mod power_law;
 mod predicted;

@@ -2,6 +2,7 @@
 
 mod agreement_table;
 mod commands;
+pub mod embed;
 mod exit;
 mod files;
 mod interrupt;
@@ -21,7 +22,7 @@ use tomo_checkpoint::store::{Account, take_accounts};
 use tomo_render::ColourLevel;
 
 pub use exit::Exit;
-pub use streams::Streams;
+pub use streams::{Streams, Watch};
 
 use commands::Command;
 
@@ -108,14 +109,20 @@ fn report(error: &anyhow::Error, streams: &mut Streams) -> Exit {
     if error.chain().any(broken_pipe) {
         return Exit::Success;
     }
-    let _ = writeln!(streams.err, "error: {error}");
-    let mut said = error.to_string();
+    let _ = writeln!(streams.err, "error: {}", said(error));
+    Exit::Failure
+}
+
+/// The error and its causes, a line each.
+fn said(error: &anyhow::Error) -> String {
+    let mut all = error.to_string();
+    let mut said = all.clone();
     for cause in error.chain().skip(1).map(ToString::to_string) {
         // Some errors name their cause themselves.
         if !said.contains(&cause) {
-            let _ = writeln!(streams.err, "  because: {cause}");
+            all.push_str(&format!("\n  because: {cause}"));
             said = cause;
         }
     }
-    Exit::Failure
+    all
 }

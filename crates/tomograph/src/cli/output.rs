@@ -2,8 +2,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 use clap::ValueEnum;
-use tomo_map::{Map, Normalisation};
-use tomo_render::{Format, Options, Origin, Palette, Picture, Span, Style, Terminal, Writer};
+use tomo_map::{Map, Normalisation, View};
+use tomo_render::{Format, Options, Origin, Palette, Picture, Scene, Span, Style, Terminal, Writer};
 
 use super::{Context, files};
 
@@ -40,6 +40,12 @@ enum Colours {
     Auto,
 }
 
+impl Default for Look {
+    fn default() -> Self {
+        Self { normalise: None, origin: Corner::Bottom, palette: Colours::Figure, full_range: false }
+    }
+}
+
 fn normalisation(id: &str) -> Result<&'static str, String> {
     Normalisation::by_id(id).map(|n| n.id).ok_or_else(|| {
         let known: Vec<&str> = tomo_map::NORMALISATIONS.iter().map(|n| n.id).collect();
@@ -73,16 +79,24 @@ impl Look {
         let options = self.options(terminal);
         match format.writer {
             Writer::Document(write) => Ok(write(map, &options)?),
-            Writer::Picture(write) => {
-                let metric = metric.or_else(|| map.columns.first().map(|c| c.info.id.as_ref()));
-                let metric = metric.ok_or_else(|| anyhow!("the map holds no metric"))?;
-                let view = match self.normalise.and_then(Normalisation::by_id) {
-                    Some(normalisation) => map.view(metric, normalisation)?,
-                    None => map.default_view(metric)?,
-                };
-                Ok(write(&Picture { map, view: &view }, &options)?)
-            }
+            Writer::Picture(write) => Ok(write(&Picture { map, view: &self.view(map, metric)? }, &options)?),
         }
+    }
+
+    /// What a picture of `metric` (the first where `None`) shows.
+    fn view(&self, map: &Map, metric: Option<&str>) -> anyhow::Result<View> {
+        let metric = metric.or_else(|| map.columns.first().map(|c| c.info.id.as_ref()));
+        let metric = metric.ok_or_else(|| anyhow!("the map holds no metric"))?;
+        Ok(match self.normalise.and_then(Normalisation::by_id) {
+            Some(normalisation) => map.view(metric, normalisation)?,
+            None => map.default_view(metric)?,
+        })
+    }
+
+    /// A picture of `metric` with everything decided, for whoever draws it with other means.
+    pub(crate) fn scene(&self, map: &Map, metric: Option<&str>) -> anyhow::Result<Scene> {
+        let view = self.view(map, metric)?;
+        Ok(Scene::from_picture(&Picture { map, view: &view }, self.options(Terminal::default()).style))
     }
 
     /// Prints the map of `metric` (the first where `None`) on the terminal.

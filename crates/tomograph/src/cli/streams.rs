@@ -1,5 +1,6 @@
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read, Write};
+use std::sync::Arc;
 
 use supports_color::Stream;
 use tomo_render::{ColourLevel, Terminal};
@@ -19,9 +20,28 @@ pub struct Streams {
     pub out_is_terminal: bool,
     /// Whether progress is drawn on the process's stderr.
     pub draw_progress: bool,
+    /// Who is told how far a run is, and asked whether it shall end. Where there is nobody, Ctrl-C ends it.
+    pub watch: Option<Arc<dyn Watch>>,
+}
+
+/// Watches a run from inside another process (a test, Python), and may end it.
+pub trait Watch: Send + Sync {
+    /// `done` of `total` bytes or steps (0 where it is not known) are done; `what` names a cell, a layer, a file. Called from
+    /// worker threads; a run has several parts, and each begins at 0.
+    fn reached(&self, done: u64, total: u64, what: &str);
+
+    /// Whether the run shall end.
+    fn is_cancelled(&self) -> bool;
 }
 
 impl Streams {
+    /// From now on Ctrl-C asks what runs to stop and leave what it has, unless somebody else watches.
+    pub(super) fn listen(&self) {
+        if self.watch.is_none() {
+            super::interrupt::listen();
+        }
+    }
+
     /// The process's own stdout and stderr.
     pub fn of_process() -> Self {
         Self {
@@ -31,6 +51,7 @@ impl Streams {
             terminal: terminal_of_stdout(),
             out_is_terminal: io::stdout().is_terminal(),
             draw_progress: io::stderr().is_terminal(),
+            watch: None,
         }
     }
 }

@@ -66,6 +66,7 @@ pub(crate) fn run_on<S: Into<OsString>>(terminal: Terminal, args: impl IntoItera
         terminal,
         out_is_terminal: false,
         draw_progress: false,
+        watch: None,
     };
     let args = std::iter::once(OsString::from("tomograph")).chain(args.into_iter().map(Into::into));
     let exit = run_from(args, &mut streams);

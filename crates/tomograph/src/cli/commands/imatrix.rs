@@ -11,9 +11,9 @@ use tomo_render::escape::plain;
 use super::model_args::{ModelArgs, open};
 use super::run_args::{RunArgs, announce};
 use super::{Context, Exit};
+use crate::cli::files;
 use crate::cli::numbers::{count, seconds};
 use crate::cli::progress::Bar;
-use crate::cli::{files, interrupt};
 
 /// Write an importance matrix for llama-quantize: how large the inputs of every tensor are on a text
 ///
@@ -88,9 +88,9 @@ impl Args {
         );
         let plan = run.plan(&[&observer], observer.memory_bytes(), Until::LastBlock)?;
         announce(&run, &plan, context)?;
-        interrupt::listen();
+        context.streams.listen();
         let clock = std::time::Instant::now();
-        let bar = Bar::new(context.streams.draw_progress);
+        let bar = Bar::new(context.streams);
         let outcome = run.forward(&[&observer], &plan, Until::LastBlock, &bar);
         bar.clear();
         if !outcome?.completed {

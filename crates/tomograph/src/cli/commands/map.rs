@@ -2,8 +2,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tomo_map::{Map, Measurement};
-use tomo_metrics::{Cast, Measured};
+use anyhow::{Context as _, ensure};
+use tomo_map::{Map, Measurement, Selection};
+use tomo_metrics::{Cast, Measured, OwnMetric};
 use tomo_model::change::{Edit, Rank};
 use tomo_render::escape::plain;
 use tomo_render::report::is_unchanged;
@@ -12,11 +13,13 @@ use super::model_args::{ModelArgs, locate, open};
 use super::run_args::{RunArgs, announce_scan};
 use super::{Context, Exit};
 use crate::AdapterScan;
+use crate::cli::embed::Kept;
 use crate::cli::output::Look;
 use crate::cli::progress::Bar;
-use crate::cli::{files, interrupt, numbers};
-use crate::draws_file::{self, KeptDraws};
+use crate::cli::{files, numbers};
+use crate::draws_file;
 use crate::measured_file;
+use crate::parts::{Cut, PART_FILE, Part, Shard};
 use crate::run::LossChoice;
 use crate::scan::{self, Request, Scan, Scanned};
 
@@ -59,6 +62,45 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     interventions: InterventionArgs,
+
+    #[command(flatten)]
+    part: PartArgs,
+}
+
+/// Which part of the scan is made.
+#[derive(clap::Args)]
+#[command(next_help_heading = "A part of the scan, for merge to put together with the others")]
+#[group(multiple = false)]
+struct PartArgs {
+    /// Scan these layers alone: 0-13, or several: 0-3,20
+    #[arg(long, value_name = "A-B,…", value_parser = layers)]
+    layers: Option<Selection>,
+
+    /// Scan these cells alone: attn.v, L12.mlp.down, L3-7.mlp, several separated by commas
+    #[arg(id = "part_cells", long = "cells", value_name = "CELLS")]
+    cells: Option<Selection>,
+
+    /// Make one of several parts of like size, e.g. 3/16: of cells or of sequences, whichever gives the same numbers; a line says which
+    #[arg(long, value_name = "N/OF")]
+    shard: Option<Shard>,
+}
+
+/// `0-13,20` as a selection of cells.
+fn layers(text: &str) -> Result<Selection, String> {
+    let address = |part: &str| format!("L{}", part.trim().trim_start_matches('L'));
+    let addresses: Vec<String> = text.split(',').map(address).collect();
+    let is_layers = |address: &String| !address.contains('.') && !address.contains('[');
+    match addresses.join(",").parse() {
+        Ok(selection) if addresses.iter().all(is_layers) => Ok(selection),
+        _ => Err("expected layers: 0-13, or several: 0-3,20".to_owned()),
+    }
+}
+
+impl PartArgs {
+    fn cut(&self) -> Option<Cut> {
+        let cells = self.layers.as_ref().or(self.cells.as_ref()).map(|selection| Cut::Cells(selection.clone()));
+        cells.or_else(|| self.shard.map(Cut::Shard))
+    }
 }
 
 /// What the model is compared with, and how.
@@ -211,6 +253,7 @@ impl Args {
         request.text = self.run.text(request.options.seed)?;
         request.run = self.run.options(request.threads);
         request.imatrix.clone_from(&self.imatrix);
+        request.cut = self.part.cut();
         let folder = self.out.clone().unwrap_or_else(|| default_folder(&request));
         self.gradients.apply(&mut request, &folder)?;
         self.interventions.apply(&mut request, &folder)?;
@@ -219,8 +262,47 @@ impl Args {
 
     pub(super) fn run(self, context: &mut Context<'_>) -> anyhow::Result<Exit> {
         let (request, folder) = self.request(context)?;
+        let mut scanned = scan_with_progress(&request, Some(&self.run), context)?;
+        let part = scanned.part.take();
+        if let (Some(Cut::Shard(_)), Some(part)) = (&request.cut, &part) {
+            write_part(part, &folder, context)?;
+            sweep_up(&request, &scanned.spent);
+            return Ok(Exit::Success);
+        }
+        if matches!(request.cut, Some(Cut::Shard(_))) {
+            writeln!(context.streams.err, "interrupted: a part is written whole or not at all")?;
+            return Ok(Exit::Interrupted);
+        }
+        let exit = self.leave(&request, scanned, &folder, context)?;
+        if let Some(part) = &part {
+            write_part(part, &folder, context)?;
+        }
+        Ok(exit)
+    }
+
+    /// Makes the map for a program that embeds us, with metrics of its own beside those asked for; instead of those, where none was asked
+    /// for. Leaves nothing on disk where no folder is named.
+    pub(in crate::cli) fn scan(&self, own: Vec<Arc<OwnMetric>>, context: &mut Context<'_>) -> anyhow::Result<Scanned> {
+        let (mut request, folder) = self.request(context)?;
+        if self.metric.is_none() && !own.is_empty() {
+            request.metrics.clear();
+        }
+        request.own = own;
+        if self.out.is_none() && request.resume.is_none() {
+            request.keep = None;
+        }
         let scanned = scan_with_progress(&request, Some(&self.run), context)?;
-        self.leave(&request, scanned, &folder, context)
+        if self.out.is_some() {
+            self.write(&request, &scanned, &folder)?;
+        }
+        Ok(scanned)
+    }
+
+    /// Writes the results to `folder`, and removes what was kept to make them.
+    fn write(&self, request: &Request, scanned: &Scanned, folder: &Path) -> anyhow::Result<()> {
+        write_results(&self.look, scanned, folder)?;
+        sweep_up(request, &scanned.spent);
+        Ok(())
     }
 
     /// Writes the results to `folder`, and says what there is.
@@ -231,22 +313,12 @@ impl Args {
         folder: &Path,
         context: &mut Context<'_>,
     ) -> anyhow::Result<Exit> {
-        let Scanned { map, draws, measured, ended_early, spent } = scanned;
-        self.look.write_all(&map, folder, "map")?;
-        write_draws(&draws, &map, folder)?;
-        write_measured(&measured, &map, folder)?;
-        for done in spent {
-            // Only space is at stake: the results are written.
-            let _ = std::fs::remove_dir_all(done);
-        }
-        if let Some(resume) = &request.keep {
-            // Stays where a pass is not over, or where something else is in it.
-            let _ = std::fs::remove_dir(resume);
-        }
+        self.write(request, &scanned, folder)?;
+        let Scanned { map, draws, measured, ended_early, .. } = scanned;
         self.look.print(&map, None, context)?;
         let exit = summary(&map, folder, context)?;
         if !draws.is_empty() {
-            let path = folder.join(DRAWS_JSON).display().to_string();
+            let path = folder.join(Kept::DRAWS_JSON).display().to_string();
             writeln!(context.streams.out, "what every draw said of every cell: {path}")?;
         }
         report_measurements(&measured, &map, folder, context)?;
@@ -261,6 +333,41 @@ impl Args {
     }
 }
 
+/// Writes a map to a folder, with all that goes beside it.
+pub(super) fn write_results(look: &Look, scanned: &Scanned, folder: &Path) -> anyhow::Result<()> {
+    look.write_all(&scanned.map, folder, "map")?;
+    for (name, content) in kept_files(scanned)? {
+        files::write_whole(&folder.join(name), &content)?;
+    }
+    Ok(())
+}
+
+/// Removes what only served to go on from, when the results are safe.
+fn sweep_up(request: &Request, spent: &[PathBuf]) {
+    for done in spent {
+        // Only space is at stake: the results are written.
+        let _ = std::fs::remove_dir_all(done);
+    }
+    if let Some(resume) = &request.keep {
+        // Stays where a pass is not over, or where something else is in it.
+        let _ = std::fs::remove_dir(resume);
+    }
+}
+
+/// Writes a part of a scan to its folder.
+fn write_part(part: &Part, folder: &Path, context: &mut Context<'_>) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let path = folder.join(PART_FILE);
+    files::write_whole(&path, &part.to_bytes()?)?;
+    writeln!(
+        context.streams.out,
+        "part {}: {}\n  put parts together with: tomograph merge PART… -o MAP",
+        part.cut(),
+        path.display()
+    )?;
+    Ok(())
+}
+
 /// Says which metrics come along that were not asked for.
 fn companions_note(request: &Request) -> Option<String> {
     let whole = tomo_metrics::with_companions(request.metrics.clone());
@@ -270,38 +377,24 @@ fn companions_note(request: &Request) -> Option<String> {
         .then(|| format!("{} come with delta-relative, which mere rescaling can make large", added.join(" and ")))
 }
 
-const DRAWS_JSON: &str = "draws.json";
-
-/// Keeps what was drawn beside the map: sets and pairs of cells follow from it.
-fn write_draws(draws: &[KeptDraws], map: &Map, folder: &Path) -> anyhow::Result<()> {
-    if draws.is_empty() {
-        return Ok(());
-    }
+/// What is kept beside a map: what was drawn (sets and pairs of cells follow from it), and what every change did to every sequence.
+pub(in crate::cli) fn kept_files(scanned: &Scanned) -> anyhow::Result<Vec<(&'static str, Vec<u8>)>> {
+    let Scanned { map, draws, measured, .. } = scanned;
     let of = &map.provenance;
-    let mut json = Vec::new();
     let text_digest = of.text_digest.as_deref().unwrap_or_default();
-    draws_file::write_json(draws, of.seed, &of.model_digest, text_digest, &mut json)?;
-    files::write_whole(&folder.join(DRAWS_JSON), &json)?;
-    let mut csv = Vec::new();
-    draws_file::write_csv(draws, &mut csv)?;
-    files::write_whole(&folder.join("draws.csv"), &csv)
-}
-
-const MEASURED_JSON: &str = "measured.json";
-
-/// Keeps what every change did to every sequence beside the map.
-fn write_measured(measured: &[Measured], map: &Map, folder: &Path) -> anyhow::Result<()> {
-    if measured.is_empty() {
-        return Ok(());
+    let mut files = Vec::new();
+    let (mut json, mut csv) = (Vec::new(), Vec::new());
+    if !draws.is_empty() {
+        draws_file::write_json(draws, of.seed, &of.model_digest, text_digest, &mut json)?;
+        draws_file::write_csv(draws, &mut csv)?;
+        files.extend([(Kept::DRAWS_JSON, std::mem::take(&mut json)), ("draws.csv", std::mem::take(&mut csv))]);
     }
-    let of = &map.provenance;
-    let mut json = Vec::new();
-    let text_digest = of.text_digest.as_deref().unwrap_or_default();
-    measured_file::write_json(measured, of.seed, &of.model_digest, text_digest, &mut json)?;
-    files::write_whole(&folder.join(MEASURED_JSON), &json)?;
-    let mut csv = Vec::new();
-    measured_file::write_csv(measured, &mut csv)?;
-    files::write_whole(&folder.join("measured.csv"), &csv)
+    if !measured.is_empty() {
+        measured_file::write_json(measured, of.seed, &of.model_digest, text_digest, &mut json)?;
+        measured_file::write_csv(measured, &mut csv)?;
+        files.extend([(Kept::MEASURED_JSON, json), ("measured.csv", csv)]);
+    }
+    Ok(files)
 }
 
 /// Says how often cells were measured and how far the map agrees with itself.
@@ -318,7 +411,7 @@ fn report_measurements(
         }
     }
     if !measured.is_empty() {
-        writeln!(out, "what every sequence said of every cell: {}", folder.join(MEASURED_JSON).display())?;
+        writeln!(out, "what every sequence said of every cell: {}", folder.join(Kept::MEASURED_JSON).display())?;
     }
     Ok(())
 }
@@ -330,6 +423,10 @@ pub(super) fn scan_with_progress(
     context: &mut Context<'_>,
 ) -> anyhow::Result<Scanned> {
     if let Some(files) = tomo_checkpoint::open_adapter(&request.path)? {
+        ensure!(
+            request.cut.is_none(),
+            "an adapter is scanned whole: it takes seconds\n  hint: leave --shard, --layers and --cells out"
+        );
         let scan = AdapterScan::new(&files, request)?;
         write_notes(scan.notes(), context)?;
         return watched(context, |bar| scan.run(bar));
@@ -340,6 +437,9 @@ pub(super) fn scan_with_progress(
         announce_scan(&scan, text, context)?;
     }
     write_notes(scan.notes(), context)?;
+    for line in scan.part_in_words() {
+        writeln!(context.streams.err, "{line}")?;
+    }
     watched(context, |bar| scan.run(bar))
 }
 
@@ -353,8 +453,8 @@ fn write_notes(notes: &[String], context: &mut Context<'_>) -> anyhow::Result<()
 
 /// Scans with a bar.
 fn watched(context: &mut Context<'_>, scan: impl FnOnce(&Bar) -> anyhow::Result<Scanned>) -> anyhow::Result<Scanned> {
-    interrupt::listen();
-    let bar = Bar::new(context.streams.draw_progress);
+    context.streams.listen();
+    let bar = Bar::new(context.streams);
     let scanned = scan(&bar);
     bar.clear();
     scanned
@@ -394,5 +494,10 @@ fn default_folder(request: &Request) -> PathBuf {
     let name = PathBuf::from(tomo_checkpoint::store::without_secrets(&path.to_string_lossy()));
     let name = name.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
     let stem = name.trim_end_matches(".gguf").trim_end_matches(".safetensors");
-    PathBuf::from(format!("tomograph-{stem}"))
+    let part = match &request.cut {
+        None => String::new(),
+        Some(Cut::Cells(selection)) => format!("-{}", selection.to_string().replace(',', "+")),
+        Some(Cut::Shard(shard)) => format!("-part-{}-of-{}", shard.number(), shard.of()),
+    };
+    PathBuf::from(format!("tomograph-{stem}{part}"))
 }

@@ -9,7 +9,6 @@ use tomo_render::escape::plain;
 use super::model_args::{ModelArgs, locate, open};
 use super::run_args::{RunArgs, weights};
 use super::{Context, Exit};
-use crate::cli::interrupt;
 use crate::cli::numbers::{bytes, count, seconds};
 use crate::cli::progress::Bar;
 use crate::measure::{Estimate, Measured, Measurement};
@@ -58,9 +57,9 @@ impl Args {
         let mut measurement = Measurement::new(&run, changes, defaults, against)?;
         announce_measurement(&measurement, &run, context)?;
         let said = measurement.notes.clone();
-        interrupt::listen();
+        context.streams.listen();
         let clock = std::time::Instant::now();
-        let bar = Bar::new(context.streams.draw_progress);
+        let bar = Bar::new(context.streams);
         let outcome = measurement.run(&bar);
         bar.clear();
         let Some(found) = outcome? else {

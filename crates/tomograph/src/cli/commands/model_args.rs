@@ -7,7 +7,6 @@ use tomo_checkpoint::store;
 use tomo_model::{CellOverride, Model};
 
 use super::Context;
-use crate::cli::interrupt;
 use crate::cli::progress::Download;
 use crate::scan::{self, Request};
 
@@ -69,8 +68,8 @@ pub(super) fn locate(name: &str, context: &mut Context<'_>) -> anyhow::Result<Pa
     if parent_exists || !hub::is_repo_id(name) {
         return Ok(PathBuf::from(name));
     }
-    interrupt::listen();
-    let download = Download::new(context.streams.draw_progress);
+    context.streams.listen();
+    let download = Download::new(context.streams);
     let fetched = hub::fetch(name, &HubOptions::from_env()?, &download);
     for note in download.finish() {
         writeln!(context.streams.err, "note: {note}")?;

@@ -9,10 +9,10 @@ use tomo_render::escape::plain;
 
 use super::model_args::locate;
 use super::{Context, Exit};
+use crate::cli::files;
 use crate::cli::numbers::{bytes, count, seconds};
 use crate::cli::progress::Writing;
 use crate::cli::table::Table;
-use crate::cli::{files, interrupt};
 use crate::quantize::{Checked, Importances, Quantization};
 
 /// Write the GGUF file that a plan describes: every tensor as the plan has it, everything else as it was
@@ -72,7 +72,7 @@ impl Args {
         );
         let quantization = Quantization::new(source, &plan, importances, self.force)?;
         announce(&quantization, &self.output, context)?;
-        interrupt::listen();
+        context.streams.listen();
         let clock = std::time::Instant::now();
         let Some(checked) = self.write(&quantization, context)? else {
             writeln!(context.streams.err, "interrupted: nothing was written")?;
@@ -95,7 +95,7 @@ impl Args {
 
     /// Writes the file and reads it back; `None` when interrupted.
     fn write(&self, quantization: &Quantization, context: &Context<'_>) -> anyhow::Result<Option<Checked>> {
-        let bar = Writing::new(context.streams.draw_progress);
+        let bar = Writing::new(context.streams);
         let threads = self.threads.map(usize::try_from).transpose()?;
         let mut checked = None;
         let written = files::write_streamed(&self.output, |file| {

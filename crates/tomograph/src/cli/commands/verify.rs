@@ -16,7 +16,7 @@ use super::run_args::{RunArgs, weights};
 use super::{Context, Exit};
 use crate::cli::numbers::{bytes, count, seconds};
 use crate::cli::progress::Bar;
-use crate::cli::{files, interrupt, proof_table};
+use crate::cli::{files, proof_table};
 use crate::proof::{self, Candidate, Trial};
 use crate::proof_file::{self, Circumstances};
 use crate::refined::Refining;
@@ -172,7 +172,7 @@ impl Args {
         let mut about = self.circumstances(&plan, &model, &run)?;
         about.notes.extend(proof::check_text(&plan.about, &run.windows)?);
         let mut candidates = self.candidates(plan, &mut about.notes)?;
-        interrupt::listen();
+        context.streams.listen();
         if self.refine.is_some() {
             let Some(refined) = self.refined(&model, &candidates[0].plan, &run, &mut about, context)? else {
                 writeln!(context.streams.err, "interrupted: nothing was found")?;
@@ -186,7 +186,7 @@ impl Args {
         about.notes.extend(trial.notes.iter().map(ToString::to_string));
         announce(&trial, &run, context)?;
         let clock = std::time::Instant::now();
-        let bar = Bar::new(context.streams.draw_progress);
+        let bar = Bar::new(context.streams);
         let outcome = trial.run(&bar);
         bar.clear();
         let Some(proof) = outcome? else {
@@ -258,7 +258,7 @@ impl Args {
         let on = plain(&run.windows.description, 200);
         writeln!(err, "refining by {} measurements on {on}", count(self.refine.unwrap_or(0).into()))?;
         let clock = std::time::Instant::now();
-        let bar = Bar::new(context.streams.draw_progress);
+        let bar = Bar::new(context.streams);
         let outcome = refining.run(&context.typed, &bar);
         bar.clear();
         let Some((refined, how)) = outcome? else { return Ok(None) };
