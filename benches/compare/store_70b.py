@@ -163,6 +163,32 @@ def serve(executable, root):
     sys.exit("the server does not start")
 
 
+def peer(port):
+    """Bytes per second of the same server to boto3, a file in pieces of 8 MiB by sixteen threads, thrown away."""
+    import concurrent.futures
+
+    import boto3
+
+    client = boto3.client(
+        "s3",
+        endpoint_url=f"http://127.0.0.1:{port}",
+        region_name="us-east-1",
+        aws_access_key_id="S3RVER",
+        aws_secret_access_key="S3RVER",
+    )
+    key = sorted(o["Key"] for o in client.list_objects_v2(Bucket=BUCKET, Prefix=f"{NAME}/model-")["Contents"])[0]
+    length = client.head_object(Bucket=BUCKET, Key=key)["ContentLength"]
+
+    def read(start):
+        end = min(start + (8 << 20), length) - 1
+        return len(client.get_object(Bucket=BUCKET, Key=key, Range=f"bytes={start}-{end}")["Body"].read())
+
+    begun = time.perf_counter()
+    with concurrent.futures.ThreadPoolExecutor(16) as threads:
+        total = sum(threads.map(read, range(0, length, 8 << 20)))
+    return total / (time.perf_counter() - begun)
+
+
 def fetched(said):
     """Bytes and requests of the note that the program ends with."""
     found = re.search(r"note: ([\d.]+) (\w+) fetched from \S+ in ([\d,]+) requests", said)
@@ -217,6 +243,7 @@ def main():
     workers = []
     parts = tempfile.TemporaryDirectory()
     try:
+        rates = [peer(port)]
         for number in numbers:
             first = number * per_shard
             folder = pathlib.Path(parts.name, f"part-{number}")
@@ -240,6 +267,8 @@ def main():
                 }
             )
             print(json.dumps(workers[-1]), flush=True)
+        rates.append(peer(port))
+        print(f"boto3: {rates[0] / 1e6:.0f} and {rates[1] / 1e6:.0f} MB/s", flush=True)
         whole = pathlib.Path(parts.name, "map")
         if not args.only:
             made = sorted(pathlib.Path(parts.name).glob("part-*"))
@@ -254,13 +283,13 @@ def main():
     print(f"{len(scores)} scores equal numpy's, {written} of them not zero")
     assert len(scores) == len(numbers) * per_shard * len(CELLS)
     if not args.no_record:
-        record(facts, args, workers, len(scores), written)
+        record(facts, args, workers, rates, len(scores), written)
 
 
-def record(facts, args, workers, scores, written):
+def record(facts, args, workers, rates, scores, written):
     stem = HERE.parent / "records" / f"{facts['date'][:10]}-store-70b"
     apparent = args.layers * LAYER_BYTES + 2 * 2 * VOCABULARY * HIDDEN
-    about = {"apparent_bytes": apparent, "shards": args.shards, "layers": args.layers, "threads": args.threads, "scores": scores, "scores_not_zero": written}
+    about = {"apparent_bytes": apparent, "shards": args.shards, "layers": args.layers, "threads": args.threads, "scores": scores, "scores_not_zero": written, "boto3_bytes_per_second": rates}
     stem.with_suffix(".json").write_text(json.dumps({"machine": facts, "about": about, "workers": workers}, indent=1) + "\n")
     lines = [
         f"# A 70B-shaped checkpoint in a store on loopback, {facts['date'][:10]}",
@@ -276,6 +305,11 @@ def record(facts, args, workers, scores, written):
             f"| {worker['layers']} | {worker['cell_bytes']:,} | {worker['fetched_bytes']:,} | {worker['fetched_over_cells']:.4f} "
             f"| {worker['requests']:,} | {worker['seconds']:.0f} | {worker['peak_rss_bytes'] / 1e6:,.0f} MB |"
         )
+    ours = sum(w["fetched_bytes"] for w in workers) / sum(w["seconds"] for w in workers)
+    lines += [
+        "",
+        f"{ours / 1e6:.0f} MB/s; boto3, sixteen threads that throw away what they read, got {rates[0] / 1e6:.0f} MB/s before and {rates[1] / 1e6:.0f} MB/s after.",
+    ]
     lines += ["", f"The merged map: {scores} scores equal numpy's within 1e-9; {written} are not zero."]
     stem.with_suffix(".md").write_text("\n".join(lines) + "\n")
 

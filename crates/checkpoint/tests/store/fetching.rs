@@ -56,6 +56,12 @@ fn memory_stays_within_its_budget() {
     assert_eq!(bytes(source.as_ref()) - opened, 3 << 20);
     decode_counting(source.as_ref(), "a");
     assert_eq!(bytes(source.as_ref()) - opened, 4 << 20);
+    // With less than one of them, even the last is not there twice.
+    source.hold_at_most(1 << 19);
+    decode_counting(source.as_ref(), "a");
+    decode_counting(source.as_ref(), "a");
+    assert!(bytes(source.as_ref()) - opened >= (4 << 20) + 3 * (1 << 19), "{}", bytes(source.as_ref()) - opened);
+    source.hold_at_most(u64::MAX);
 }
 
 #[test]
