@@ -23,7 +23,18 @@ from ._results import Page, Plan, Proof, Result
 
 def scan(model: Any, metrics: Any = None, *, progress: bool | Progress = False, **options: Any) -> Map:
     _, own = _scan.own_metrics(metrics)
+    if options.get("ray") is not None:
+        return _on_ray(_scan.scan_arguments(model, {"metrics": metrics, **options}), own, progress)
     return _scan.run(_scan.scan_arguments(model, {"metrics": metrics, **options}), own, progress)
+
+
+def _on_ray(words: list[str], own: list[Any], progress: bool | Progress) -> Map:
+    from . import ray
+    from ._parts import merge
+
+    if own:
+        raise TypeError("metrics of your own are made in this process: leave them out, or leave ray out")
+    return merge(ray.parts_of(words, progress))
 
 
 def _run(words: list[str], progress: bool | Progress = False) -> tuple[int, str]:
