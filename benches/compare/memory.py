@@ -61,7 +61,7 @@ def watch(command, environment, timeout):
         "peak_rss_bytes": usage.ru_maxrss * 1024,
         "peak_anonymous_bytes": anonymous * 1024,
         "peak_mapped_bytes": mapped * 1024,
-        "stderr_tail": error[-500:] if code else "",
+        "stderr_tail": error[-500:],
     }
 
 

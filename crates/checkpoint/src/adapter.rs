@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::backing::Backing;
+use crate::files::Disk;
 use crate::formats::folder;
 use crate::open::open_safetensors;
 use crate::{Error, ErrorKind, Source, refuse};
@@ -58,8 +59,8 @@ pub fn open_adapter(path: &Path) -> Result<Option<AdapterFiles>, Error> {
     if !weights.exists() {
         return Err(without_weights(&config));
     }
-    let source = open_safetensors(path, &weights, Backing::map(&weights)?)?;
-    let text = folder::read_text(&config, MAX_CONFIG_BYTES)?;
+    let source = open_safetensors(&Disk, path, &weights, Backing::map(&weights)?)?;
+    let text = folder::read_text(&Disk, &config, MAX_CONFIG_BYTES)?;
     Ok(Some(AdapterFiles { config_path: config, config: text, source: Arc::new(source) }))
 }
 

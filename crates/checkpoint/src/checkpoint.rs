@@ -1,11 +1,12 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use crate::backing::{Backing, unreadable};
+use crate::backing::{Backing, Stretch};
 use crate::digest::TensorDigest;
 use crate::formats::gguf;
 use crate::layout::{self, MAX_TENSORS, Placed};
-use crate::{Config, Error, ErrorKind, Format, GgufMetadata, Source, TensorInfo, decode};
+use crate::source::folder_of;
+use crate::{Config, Error, ErrorKind, Fetched, Format, GgufMetadata, Source, TensorInfo, decode};
 
 /// The bytes of one opened file and the tensors in it, in any order.
 pub(crate) struct Part {
@@ -29,6 +30,17 @@ pub(crate) struct Checkpoint {
     /// Parallel to `tensors`.
     places: Vec<Place>,
     files: Vec<(PathBuf, Backing)>,
+    origin: Option<Box<dyn Origin>>,
+}
+
+/// Where a checkpoint that is not on this machine comes from.
+#[cfg_attr(not(feature = "store"), expect(dead_code, reason = "only a store is one"))]
+pub(crate) trait Origin: Send + Sync {
+    /// As [`Source::companions`].
+    fn companions(&self) -> Result<PathBuf, Error>;
+
+    /// As [`Source::fetched`].
+    fn fetched(&self) -> Fetched;
 }
 
 impl Checkpoint {
@@ -45,7 +57,7 @@ impl Checkpoint {
         let mut files = Vec::with_capacity(parts.len());
         let mut all = Vec::with_capacity(count);
         for (index, part) in parts.into_iter().enumerate() {
-            let length = part.backing.bytes().len();
+            let length = part.backing.length();
             for tensor in part.tensors {
                 let range = byte_range(&tensor, length).map_err(|e| e.in_file(&part.path))?;
                 all.push((tensor.info, Place { part: index, bytes: range }));
@@ -63,7 +75,13 @@ impl Checkpoint {
                 .hint("which of the two is meant cannot be known; fetch or write the checkpoint again"));
         }
         let (tensors, places) = all.into_iter().unzip();
-        Ok(Self { path: path.to_owned(), format, config, tensors, places, files })
+        Ok(Self { path: path.to_owned(), format, config, tensors, places, files, origin: None })
+    }
+
+    /// The same, from elsewhere.
+    #[cfg(feature = "store")]
+    pub(crate) fn with_origin(self, origin: Box<dyn Origin>) -> Self {
+        Self { origin: Some(origin), ..self }
     }
 
     fn find(&self, name: &str) -> Result<(&TensorInfo, &Place), Error> {
@@ -94,10 +112,15 @@ impl Checkpoint {
         if whole { Some(at(range.start)?..at(range.end)?) } else { None }
     }
 
+    fn stretch(info: &TensorInfo, place: &Place, bytes: Range<usize>) -> Stretch {
+        Stretch { bytes, tensor_end: place.bytes.end, block: info.dtype.block_bytes() }
+    }
+
     /// As [`Checkpoint::block_range`], with the error.
-    fn checked_range(info: &TensorInfo, place: &Place, range: &Range<u64>) -> Result<Range<usize>, Error> {
+    fn checked_range(info: &TensorInfo, place: &Place, range: &Range<u64>) -> Result<Stretch, Error> {
         let block = info.dtype.block_elements();
-        Self::block_range(info, place, range).ok_or_else(|| {
+        let bytes = Self::block_range(info, place, range);
+        bytes.map(|bytes| Self::stretch(info, place, bytes)).ok_or_else(|| {
             Error::new(ErrorKind::Missing, "the range is not in the tensor")
                 .expected(format!("multiples of {block} from 0 to {}", info.numel()))
                 .found(format!("{} to {}", range.start, range.end))
@@ -139,7 +162,7 @@ impl Source for Checkpoint {
         let (path, backing) = &self.files[place.part];
         let here = |e: Error| e.in_file(path).in_tensor(name);
         decode::check_decodable(info.dtype).map_err(here)?;
-        let bytes = Self::checked_range(info, place, &range).map_err(here)?;
+        let stretch = Self::checked_range(info, place, &range).map_err(here)?;
         if out.len() as u64 != range.end - range.start {
             return Err(here(
                 Error::new(ErrorKind::Missing, "the output has another length than the range")
@@ -148,24 +171,30 @@ impl Source for Checkpoint {
                     .hint("give an output as long as the range"),
             ));
         }
-        backing.prefetch(bytes.clone());
-        decode::decode(info.dtype, &backing.bytes()[bytes], out).map_err(here)
+        let mut left = out;
+        let decoded = backing.each_piece(&stretch, &mut |piece| {
+            let elements = piece.len() / info.dtype.block_bytes() * info.dtype.block_elements();
+            let (now, later) = std::mem::take(&mut left).split_at_mut(elements);
+            left = later;
+            decode::decode(info.dtype, piece, now)
+        });
+        decoded.map_err(here)
     }
 
     fn read(&self, name: &str, range: Range<u64>, out: &mut Vec<u8>) -> Result<bool, Error> {
         let (info, place) = self.find(name)?;
         let (path, backing) = &self.files[place.part];
         let here = |e: Error| e.in_file(path).in_tensor(name);
-        let bytes = Self::checked_range(info, place, &range).map_err(here)?;
-        out.resize(bytes.len(), 0);
-        backing.copy(bytes, out).map_err(|cause| unreadable(path, cause).in_tensor(name))?;
+        let stretch = Self::checked_range(info, place, &range).map_err(here)?;
+        out.resize(stretch.bytes.len(), 0);
+        backing.copy(path, &stretch, out).map_err(|e| e.in_tensor(name))?;
         Ok(true)
     }
 
     fn gguf_metadata(&self) -> Result<Option<GgufMetadata>, Error> {
         match (self.format, self.files.first()) {
             (Format::Gguf, Some((path, backing))) => {
-                gguf::stored_metadata(backing.bytes()).map(Some).map_err(|e| e.in_file(path))
+                backing.parse(gguf::stored_metadata).map(Some).map_err(|e| e.in_file(path))
             }
             _ => Ok(None),
         }
@@ -179,20 +208,40 @@ impl Source for Checkpoint {
         }
     }
 
+    fn prefetch(&self, name: &str, range: Range<u64>) {
+        if let Ok((info, place)) = self.find(name)
+            && let Some(bytes) = Self::block_range(info, place, &range)
+        {
+            self.files[place.part].1.prefetch(&Self::stretch(info, place, bytes));
+        }
+    }
+
     fn digest(&self) -> Result<String, Error> {
         let mut digest = TensorDigest::new(self.tensors.len());
-        // All asked for at once, so that a disk can bring them in the order it likes.
-        for (index, place) in self.places.iter().enumerate() {
-            for piece in digest.pieces(index, place.bytes.len()) {
-                let start = place.bytes.start + piece.start;
-                self.files[place.part].1.prefetch(start..start + piece.len());
-            }
+        let pieces = |index: usize, place: &Place| {
+            let start = place.bytes.start;
+            digest.pieces(index, place.bytes.len()).map(move |p| start + p.start..start + p.end).collect::<Vec<_>>()
+        };
+        let pieces: Vec<_> = self.places.iter().enumerate().map(|(index, place)| pieces(index, place)).collect();
+        let mut sampled = Vec::with_capacity(self.files.len());
+        for (part, (path, backing)) in self.files.iter().enumerate() {
+            let of_file = self.places.iter().zip(&pieces).filter(|(place, _)| place.part == part);
+            let ranges: Vec<_> = of_file.flat_map(|(_, pieces)| pieces.iter().cloned()).collect();
+            sampled.push(backing.scattered(&ranges).map_err(|e| e.in_file(path))?.into_iter());
         }
-        for (info, place) in self.tensors.iter().zip(&self.places) {
-            let backing = &self.files[place.part].1;
-            digest.add(info, &backing.bytes()[place.bytes.clone()]);
-            backing.release(place.bytes.clone());
+        for ((info, place), pieces) in self.tensors.iter().zip(&self.places).zip(&pieces) {
+            let sampled: Vec<_> = sampled[place.part].by_ref().take(pieces.len()).collect();
+            digest.add(info, sampled.iter().map(|piece| piece.as_ref()));
+            self.files[place.part].1.release(place.bytes.clone());
         }
         Ok(digest.finish())
+    }
+
+    fn companions(&self) -> Result<PathBuf, Error> {
+        self.origin.as_ref().map_or_else(|| Ok(folder_of(&self.path)), |origin| origin.companions())
+    }
+
+    fn fetched(&self) -> Option<Fetched> {
+        self.origin.as_ref().map(|origin| origin.fetched())
     }
 }

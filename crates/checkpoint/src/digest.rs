@@ -21,7 +21,6 @@ pub(crate) struct TensorDigest {
     pieces_per_tensor: usize,
     /// With very many tensors, every n-th gives pieces; names, types and shapes of all count.
     every: usize,
-    seen: usize,
 }
 
 impl TensorDigest {
@@ -30,7 +29,7 @@ impl TensorDigest {
         let pieces_per_tensor = (PIECES / count.max(1)).clamp(2, MAX_PIECES_PER_TENSOR);
         let every = (count * pieces_per_tensor).div_ceil(PIECES).max(1);
         let hasher = Hasher::new_derive_key("tomograph checkpoint sampled digest, version 1");
-        Self { hasher, pieces_per_tensor, every, seen: 0 }
+        Self { hasher, pieces_per_tensor, every }
     }
 
     /// The parts of a tensor of `length` bytes, the `index`-th by name, that are read: all of a small tensor; of a large one
@@ -47,17 +46,16 @@ impl TensorDigest {
         })
     }
 
-    pub(crate) fn add(&mut self, info: &TensorInfo, bytes: &[u8]) {
-        let pieces = self.pieces(self.seen, bytes.len());
+    /// Adds a tensor and what its [pieces](Self::pieces) hold.
+    pub(crate) fn add<'p>(&mut self, info: &TensorInfo, pieces: impl Iterator<Item = &'p [u8]>) {
         let hasher = &mut self.hasher;
         text(hasher, &info.name);
         text(hasher, info.dtype.name());
         number(hasher, info.shape.len() as u64);
         info.shape.iter().for_each(|&dim| number(hasher, dim));
         for piece in pieces {
-            hasher.update(&bytes[piece]);
+            hasher.update(piece);
         }
-        self.seen += 1;
     }
 
     pub(crate) fn finish(self) -> String {

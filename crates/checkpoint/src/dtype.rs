@@ -5,7 +5,7 @@ use crate::{Error, ErrorKind};
 macro_rules! dtypes {
     ($($(#[$doc:meta])* $variant:ident = $name:literal, $block:literal, $bytes:literal;)*) => {
         /// How a tensor's elements are stored: `block` elements in `bytes` bytes.
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, serde::Deserialize)]
         #[allow(non_camel_case_types)]
         pub enum DType { $($(#[$doc])* $variant,)* }
 

@@ -15,6 +15,8 @@ pub enum ErrorKind {
     Missing,
     /// The hub refused or could not be reached.
     Hub,
+    /// A store (object store or web server) refused or could not be reached, or what it holds has changed.
+    Store,
 }
 
 /// What failed, where (file, tensor, byte), what was expected, what was found, and one hint.
@@ -32,6 +34,8 @@ struct Details {
     found: Option<String>,
     hint: Option<String>,
     source: Option<std::io::Error>,
+    /// Bytes of the file's head that would have been needed, where there were fewer.
+    needs: Option<u64>,
 }
 
 impl Error {
@@ -47,6 +51,7 @@ impl Error {
             found: None,
             hint: None,
             source: None,
+            needs: None,
         }))
     }
 
@@ -97,6 +102,24 @@ impl Error {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
         self
+    }
+
+    /// Says that the first `bytes` of the file are needed, of which not all were there.
+    #[must_use]
+    pub(crate) fn needing(mut self, bytes: u64) -> Self {
+        self.0.needs = Some(bytes);
+        self
+    }
+
+    /// Bytes of the file's head that would have been needed.
+    pub(crate) fn needs(&self) -> Option<u64> {
+        self.0.needs
+    }
+
+    /// Whether what was asked for is not there.
+    #[cfg(feature = "store")]
+    pub(crate) fn is_absence(&self) -> bool {
+        self.0.kind == ErrorKind::Missing
     }
 
     /// The kind of failure.

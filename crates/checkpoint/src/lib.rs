@@ -33,6 +33,7 @@ mod decode;
 mod digest;
 mod dtype;
 mod error;
+mod files;
 mod formats;
 #[cfg(feature = "hub")]
 pub mod hub;
@@ -42,6 +43,8 @@ mod nearest;
 mod open;
 mod refuse;
 mod source;
+#[cfg(feature = "store")]
+pub mod store;
 pub mod write;
 
 pub use adapter::{AdapterFiles, open_adapter};
@@ -50,4 +53,4 @@ pub use dtype::DType;
 pub use error::{Error, ErrorKind};
 pub use metadata::{GgufEntry, GgufMetadata};
 pub use open::{from_bytes, open};
-pub use source::{Config, Format, MetaValue, Source, TensorInfo};
+pub use source::{Config, Fetched, Format, MetaValue, Source, TensorInfo};

@@ -1,8 +1,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::backing::Backing;
+use crate::backing::{Backing, Head};
 use crate::checkpoint::{Checkpoint, Part};
+use crate::files::{Disk, Files};
 use crate::formats::{folder, gguf, safetensors, sharded};
 use crate::{Config, Error, ErrorKind, Format, Source, nearest, refuse};
 
@@ -11,30 +12,43 @@ use crate::{Config, Error, ErrorKind, Format, Source, nearest, refuse};
 ///
 /// Nothing but headers is read; tensors stay on disk until [`Source::decode`].
 ///
+/// With the feature `store`, a path may also be an address that [`store`](crate::store) reads: `s3://bucket/folder`, say.
+///
 /// # Errors
 /// A path that is not there, a file that is damaged, lies about itself or is of another format (pickle files with a
 /// sentence that says how to convert them).
 pub fn open(path: &Path) -> Result<Arc<dyn Source>, Error> {
+    #[cfg(feature = "store")]
+    if crate::store::is_address(path) {
+        return crate::store::open(path, &crate::store::StoreOptions::from_env());
+    }
     let found = std::fs::metadata(path).map_err(|cause| absent(path, cause))?;
-    if found.is_dir() {
-        return Ok(Arc::new(folder::open(path)?));
-    }
+    let opened = if found.is_dir() { folder::open(&Disk, path)? } else { open_file(&Disk, path)? };
+    Ok(Arc::new(opened))
+}
+
+/// The checkpoint that the file at `path` is, or is one part of.
+pub(crate) fn open_file(place: &dyn Files, path: &Path) -> Result<Checkpoint, Error> {
     if folder::has_suffix(path, sharded::INDEX_SUFFIX) {
-        return Ok(Arc::new(sharded::open(path, path)?));
+        return sharded::open(place, path, path);
     }
-    let backing = Backing::map(path)?;
-    let format = refuse::recognise(path, backing.bytes()).map_err(|e| e.in_file(path))?;
-    let checkpoint = match format {
-        Format::Gguf => gguf::split::open(path, backing)?,
-        _ => open_safetensors(path, path, backing)?,
-    };
-    Ok(Arc::new(checkpoint))
+    let backing = place.open(path)?;
+    let format = backing.parse(|file| refuse::recognise(path, file.bytes)).map_err(|e| e.in_file(path))?;
+    match format {
+        Format::Gguf => gguf::split::open(place, path, backing),
+        _ => open_safetensors(place, path, path, backing),
+    }
 }
 
 /// One safetensors file and its configuration; `shown` is what the user named.
-pub(crate) fn open_safetensors(shown: &Path, file: &Path, backing: Backing) -> Result<Checkpoint, Error> {
-    let tensors = safetensors::parse(backing.bytes()).map_err(|e| e.in_file(file))?;
-    let config = folder::config_beside(file)?;
+pub(crate) fn open_safetensors(
+    place: &dyn Files,
+    shown: &Path,
+    file: &Path,
+    backing: Backing,
+) -> Result<Checkpoint, Error> {
+    let tensors = backing.parse(safetensors::parse).map_err(|e| e.in_file(file))?;
+    let config = folder::config_beside(place, file)?;
     let part = Part { path: file.to_owned(), backing, tensors };
     Checkpoint::new(shown, Format::Safetensors, config, vec![part])
 }
@@ -46,11 +60,11 @@ pub(crate) fn open_safetensors(shown: &Path, file: &Path, backing: Backing) -> R
 /// Bytes that are damaged, lie about themselves or are of another format; [`Format::ShardedSafetensors`], which is more
 /// than one file.
 pub fn from_bytes(bytes: Vec<u8>, format: Format) -> Result<Arc<dyn Source>, Error> {
-    let path = Path::new("<memory>");
+    let (path, whole) = (Path::new("<memory>"), Head::whole(&bytes));
     let (config, tensors) = match format {
-        Format::Safetensors => (Config::Absent, safetensors::parse(&bytes).map_err(|e| e.in_file(path))?),
+        Format::Safetensors => (Config::Absent, safetensors::parse(whole).map_err(|e| e.in_file(path))?),
         Format::Gguf => {
-            let parsed = gguf::parse(&bytes).map_err(|e| e.in_file(path))?;
+            let parsed = gguf::parse(whole).map_err(|e| e.in_file(path))?;
             (Config::Gguf(parsed.metadata), parsed.tensors)
         }
         Format::ShardedSafetensors => {

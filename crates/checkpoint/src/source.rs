@@ -1,12 +1,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
 
 use crate::{DType, Error, GgufMetadata};
 
 /// One tensor of a checkpoint; its data stays on disk until [`Source::decode`].
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct TensorInfo {
     /// Name in the checkpoint's own dialect.
     pub name: String,
@@ -26,7 +28,7 @@ impl TensorInfo {
 }
 
 /// Container format of a checkpoint.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Format {
     /// One safetensors file, bare or in a folder.
     Safetensors,
@@ -47,7 +49,7 @@ impl fmt::Display for Format {
 }
 
 /// A GGUF metadata value. Arrays of numbers and strings (vocabularies) are kept as they are.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum MetaValue {
     /// Any unsigned integer.
     Unsigned(u64),
@@ -64,7 +66,7 @@ pub enum MetaValue {
 }
 
 /// The model's own description of itself.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Config {
     /// `config.json` of a Hugging Face folder (or the one beside a bare safetensors file).
     HuggingFace(serde_json::Value),
@@ -74,9 +76,24 @@ pub enum Config {
     Absent,
 }
 
+/// What was fetched for a checkpoint that is elsewhere.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Fetched {
+    /// Bytes of answers, without their headers; what was asked for again counts again.
+    pub bytes: u64,
+    /// Requests that were answered.
+    pub requests: u64,
+}
+
+/// The folder of a path: itself where it is one, else the one it lies in.
+pub(crate) fn folder_of(path: &Path) -> PathBuf {
+    let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new(".")) };
+    folder.to_owned()
+}
+
 /// A checkpoint, opened. Nothing is decoded until asked for; one implementation per container format.
 pub trait Source: Send + Sync {
-    /// The path it was opened from.
+    /// The path, or the address, it was opened from.
     fn path(&self) -> &Path;
 
     /// The files that hold its tensors: of one cut into parts, all of them.
@@ -122,6 +139,25 @@ pub trait Source: Send + Sync {
     /// Says that `range` of tensor `name` will not be needed soon, so that its pages can leave memory. A hint.
     fn release(&self, name: &str, range: Range<u64>) {
         let _ = (name, range);
+    }
+
+    /// Says that `range` of tensor `name` will be decoded soon, so that it can be on its way. A hint.
+    fn prefetch(&self, name: &str, range: Range<u64>) {
+        let _ = (name, range);
+    }
+
+    /// The folder of this machine where the files are that belong to the checkpoint and hold no tensors: those of its tokenizer.
+    /// Of a checkpoint that is elsewhere they are fetched when this is called for the first time.
+    ///
+    /// # Errors
+    /// When they cannot be fetched or kept.
+    fn companions(&self) -> Result<PathBuf, Error> {
+        Ok(folder_of(self.path()))
+    }
+
+    /// What was fetched so far, of a checkpoint that is elsewhere.
+    fn fetched(&self) -> Option<Fetched> {
+        None
     }
 
     /// Cheap, stable digest of the contents: equal for the same tensors in one file or in shards.

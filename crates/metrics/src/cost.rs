@@ -51,7 +51,7 @@ pub fn cost(model: &Model, request: &Request) -> Cost {
         let spectrum = if needs.spectrum { rates.seconds(load.short as f64, load.long as f64) } else { 0.0 };
         linear * numel + spectrum
     };
-    let total: f64 = schedule.loads.iter().map(seconds).sum();
+    let total: f64 = schedule.wanted().map(seconds).sum();
     Cost {
         bytes_read: schedule.bytes(),
         peak_bytes: schedule.peak_working_bytes(),

@@ -30,6 +30,7 @@ mod quantization_error;
 mod runner;
 mod schedule;
 mod select;
+mod share;
 mod spectrum;
 mod writes;
 
@@ -56,4 +57,5 @@ pub use own::{OfTaps, OfWeights, OwnError, OwnFormula, OwnMetric, OwnTaps};
 pub use predicted::{Control, Draws, DrawsError, PredictedKl, Prediction, SetKl, most_nats, truncation_sd};
 pub use runner::{DEFAULT_MEMORY_BYTES, Progress, Request, ScanError, scan};
 pub use select::{Form, Selected, UnknownMetric, select, with_companions};
+pub use share::{Along, Share, StateError};
 pub use spectrum::Workspace;

@@ -246,7 +246,7 @@ impl Needs {
 }
 
 /// Settings that reach every metric.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Options {
     /// Group size of the grouped integer formats, along the input dimension.
     pub group: usize,

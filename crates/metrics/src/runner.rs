@@ -9,7 +9,7 @@ use tomo_map::{CellId, Column, Score, Status};
 use tomo_model::{Model, ModelError};
 
 use crate::null_table::NullTable;
-use crate::schedule::{Schedule, run_phases};
+use crate::schedule::{Schedule, Turn, run_phases};
 use crate::{Facts, Form, Matrix, Options, OwnError, OwnMetric, Selected, Workspace};
 
 /// What to compute and with what means.
@@ -28,12 +28,19 @@ pub struct Request {
     /// Bytes that cells in flight may take together; [`DEFAULT_MEMORY_BYTES`] where `None`. A cell that takes more is
     /// scanned alone.
     pub memory_bytes: Option<u64>,
+    /// Cells to scan, by index in the grid, ascending; all of them where `None`. The others are marked [`Status::NotMeasured`].
+    pub cells: Option<Vec<usize>>,
 }
 
 impl Request {
     /// Whether nothing is asked for.
     pub fn is_empty(&self) -> bool {
         self.metrics.is_empty() && self.own.is_empty()
+    }
+
+    /// Whether cell `index` is to be scanned.
+    pub(crate) fn wants(&self, index: usize) -> bool {
+        self.cells.as_ref().is_none_or(|cells| cells.binary_search(&index).is_ok())
     }
 
     /// The part of the request that needs no text.
@@ -109,11 +116,11 @@ pub fn scan(model: &Model, request: &Request, progress: &dyn Progress) -> Result
         return Ok(Vec::new());
     }
     let schedule = Schedule::new(model, request);
-    progress.start(model.cells().len(), schedule.bytes());
+    progress.start(schedule.cells(), schedule.bytes());
     let nulls = pool(schedule.threads)?.install(|| NullTable::new(model, request));
     let scan = Scan { model, request, progress, nulls, rows: Mutex::new(vec![None; model.cells().len()]) };
-    run_phases(&schedule.phases, schedule.threads, &|| progress.is_cancelled(), &|worker, index, threads| {
-        scan.run(worker, index, threads)
+    run_phases(&schedule.phases, schedule.threads, &|| progress.is_cancelled(), &|worker, turn| {
+        scan.run(worker, turn)
     })?;
     Ok(scan.columns())
 }
@@ -148,19 +155,23 @@ struct Worker {
 
 impl Scan<'_> {
     /// Scores one cell.
-    fn run(&self, worker: &mut Worker, index: usize, threads: usize) -> Result<(), ScanError> {
+    fn run(&self, worker: &mut Worker, turn: Turn) -> Result<(), ScanError> {
+        let index = turn.index;
         let cell = self.model.cells()[index].id;
-        let scores = self.score_cell(index, worker, threads)?;
+        let scores = self.score_cell(turn, worker)?;
         locked(&self.rows)[index] = Some(scores);
         self.progress.cell_done(cell, self.model.cell_bytes(index));
         Ok(())
     }
 
-    fn score_cell(&self, index: usize, worker: &mut Worker, threads: usize) -> Result<Vec<Score>, ScanError> {
+    fn score_cell(&self, turn: Turn, worker: &mut Worker) -> Result<Vec<Score>, ScanError> {
+        let Turn { index, following, threads } = turn;
         let Worker { weights, workspace } = worker;
         let cell = &self.model.cells()[index];
         self.model.load(index, weights).map_err(|source| ScanError::Cell { cell: cell.id, source })?;
         self.model.release(index);
+        // While this cell is scored, the next one is on its way.
+        following.into_iter().for_each(|next| self.model.prefetch(next));
         let cols = usize::try_from(cell.in_features).unwrap_or(usize::MAX);
         let matrix = Matrix { rows: weights.len() / cols.max(1), cols, values: weights };
         if let Some(reason) = what_is_not_finite(matrix, &cell.tensor) {

@@ -82,13 +82,24 @@ impl Schedule {
         let budget = request.memory_bytes.unwrap_or(DEFAULT_MEMORY_BYTES);
         let demand = Demand::of(request);
         let loads: Vec<Load> = (0..model.cells().len()).map(|index| load(model, index, demand)).collect();
-        let phases = phases(&loads, budget, threads);
+        let wanted: Vec<usize> = (0..loads.len()).filter(|index| request.wants(*index)).collect();
+        let phases = phases(&loads, wanted, budget, threads);
         Self { threads, phases, loads, demand }
+    }
+
+    /// Cells that the scan looks at.
+    pub(crate) fn cells(&self) -> usize {
+        self.phases.iter().map(|phase| phase.cells.len()).sum()
     }
 
     /// Bytes of checkpoint that the scan reads.
     pub(crate) fn bytes(&self) -> u64 {
-        self.loads.iter().map(|load| load.stored_bytes).sum()
+        self.wanted().map(|load| load.stored_bytes).sum()
+    }
+
+    /// What the cells take that the scan looks at.
+    pub(crate) fn wanted(&self) -> impl Iterator<Item = &Load> {
+        self.phases.iter().flat_map(|phase| &phase.cells).map(|cell| &self.loads[*cell])
     }
 
     /// The most that cells in flight take together.
@@ -107,10 +118,10 @@ pub(crate) fn threads(request: &Request) -> usize {
     request.threads.or_else(|| available_parallelism().ok().map(usize::from)).unwrap_or(1).max(1)
 }
 
-/// Cells that are scanned alike, the largest first.
-pub(crate) fn phases(loads: &[Load], budget: u64, threads: usize) -> Vec<Phase> {
+/// Those of the `cells` that are scanned alike, the largest first.
+pub(crate) fn phases(loads: &[Load], cells: Vec<usize>, budget: u64, threads: usize) -> Vec<Phase> {
     let lanes = |load: &Load| lanes(load.working_bytes, budget, threads);
-    let mut order: Vec<usize> = (0..loads.len()).collect();
+    let mut order = cells;
     // The longer side decides between equal areas: the short one enters with its cube.
     let work = |i: &usize| u128::from(loads[*i].numel()) * u128::from(loads[*i].short);
     order.sort_by_key(|i| (lanes(&loads[*i]), std::cmp::Reverse(work(i)), *i));
@@ -121,13 +132,24 @@ pub(crate) fn phases(loads: &[Load], budget: u64, threads: usize) -> Vec<Phase> 
     order.chunk_by(|a, b| lanes(&loads[*a]) == lanes(&loads[*b])).map(phase).collect()
 }
 
+/// What a worker does next.
+#[derive(Clone, Copy)]
+pub(crate) struct Turn {
+    /// The cell.
+    pub(crate) index: usize,
+    /// The cell that the next free worker will take.
+    pub(crate) following: Option<usize>,
+    /// Threads that may be used.
+    pub(crate) threads: usize,
+}
+
 /// Does `work` on every cell of the phases, side by side on their lanes, until all are done, one fails or `is_over` says so.
-/// What a worker keeps between cells lives as long as a phase; `work` gets it, the cell and the threads it may use.
+/// What a worker keeps between cells lives as long as a phase; `work` gets it and its turn.
 pub(crate) fn run_phases<W: Default>(
     phases: &[Phase],
     threads: usize,
     is_over: &(dyn Fn() -> bool + Sync),
-    work: &(dyn Fn(&mut W, usize, usize) -> Result<(), ScanError> + Sync),
+    work: &(dyn Fn(&mut W, Turn) -> Result<(), ScanError> + Sync),
 ) -> Result<(), ScanError> {
     let pool = pool(threads)?;
     let failure = Mutex::new(None);
@@ -137,7 +159,8 @@ pub(crate) fn run_phases<W: Default>(
             if is_over() || locked(&failure).is_some() {
                 return;
             }
-            if let Err(error) = work(&mut worker, index, phase.threads_inside) {
+            let following = phase.cells.get(next.load(Ordering::Relaxed)).copied();
+            if let Err(error) = work(&mut worker, Turn { index, following, threads: phase.threads_inside }) {
                 locked(&failure).get_or_insert(error);
             }
         }

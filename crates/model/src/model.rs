@@ -225,14 +225,26 @@ impl Model {
     /// # Panics
     /// When `index` is out of range.
     pub fn release(&self, index: usize) {
+        self.source.release(&self.cells[index].tensor, self.stored_range(index));
+    }
+
+    /// Says that cell number `index` will be loaded soon, so that what a store has of it can be on its way. A hint.
+    ///
+    /// # Panics
+    /// When `index` is out of range.
+    pub fn prefetch(&self, index: usize) {
+        self.source.prefetch(&self.cells[index].tensor, self.stored_range(index));
+    }
+
+    /// Elements of its tensor from the first to the last of the cell.
+    fn stored_range(&self, index: usize) -> std::ops::Range<u64> {
         let cell = &self.cells[index];
         let storage = cell.storage;
-        let range = if storage.transposed {
+        if storage.transposed {
             0..self.source.tensor(&cell.tensor).map_or(0, TensorInfo::numel)
         } else {
             let end = storage.start + (storage.count - 1) * storage.stride + storage.length;
             storage.start * cell.in_features..end * cell.in_features
-        };
-        self.source.release(&cell.tensor, range);
+        }
     }
 }

@@ -182,8 +182,11 @@ const WALLS: &[Wall] = &[
         reason: "nothing that `cargo run` or `cargo test` builds may need a Python",
     },
     Wall {
-        rule: Rule::OnlyIn { dependencies: &["ureq", "ring", "hf-hub", "reqwest"], allowed: &["tomo-checkpoint"] },
-        reason: "only the hub speaks to a network",
+        rule: Rule::OnlyIn {
+            dependencies: &["ureq", "ring", "hf-hub", "reqwest", "object_store", "tokio"],
+            allowed: &["tomo-checkpoint"],
+        },
+        reason: "only the hub and stores speak to a network, and nothing else waits for more than one thing",
     },
     Wall { rule: Rule::WorkspaceLints, reason: "a crate that does not opt in is not linted at all" },
     Wall {

@@ -57,6 +57,13 @@ impl TextError {
         error
     }
 
+    /// The checkpoint's own error.
+    pub(crate) fn of_checkpoint(error: &tomo_checkpoint::Error) -> Self {
+        let lines = error.to_string();
+        let lines: Vec<&str> = lines.lines().map(str::trim).collect();
+        Self::new(TextErrorKind::Io, "the checkpoint's tokenizer cannot be had").found(lines.join("; "))
+    }
+
     /// Names the file, unless one is named already.
     #[must_use]
     pub(crate) fn in_file(mut self, path: &Path) -> Self {

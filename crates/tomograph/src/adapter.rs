@@ -78,6 +78,7 @@ impl<'a> AdapterScan<'a> {
             threads: request.threads,
             cache_dir: None,
             memory_bytes: request.memory_bytes,
+            cells: None,
         };
         let columns = tomo_metrics::scan_delta(&pairs, &metrics_request, progress)?;
         let source = changes.adapter().source();
@@ -92,7 +93,7 @@ impl<'a> AdapterScan<'a> {
         };
         let provenance = provenance_of_scan(request, started, clock.elapsed().as_secs_f64(), about);
         let map = Map { provenance, grid: changes.grid().clone(), columns, ..Map::default() };
-        Ok(Scanned { map, draws: Vec::new(), measured: Vec::new(), ended_early: false, spent: Vec::new() })
+        Ok(Scanned { map, draws: Vec::new(), measured: Vec::new(), ended_early: false, spent: Vec::new(), part: None })
     }
 }
 

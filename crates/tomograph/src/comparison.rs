@@ -62,6 +62,7 @@ impl Comparison {
         &self,
         model: &Model,
         request: &Request,
+        cells: Option<Vec<usize>>,
         progress: &dyn Progress,
     ) -> anyhow::Result<Vec<Column>> {
         if self.metrics.is_empty() {
@@ -75,6 +76,7 @@ impl Comparison {
             threads: request.threads,
             cache_dir: None,
             memory_bytes: request.memory_bytes,
+            cells,
         };
         Ok(tomo_metrics::scan_delta(&pairs, &request, progress)?)
     }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use tomo_map::Column;
-use tomo_metrics::{Activations, OwnMetric, OwnTaps, Selected};
+use tomo_metrics::{Activations, OwnMetric, OwnTaps, Selected, Share};
 use tomo_model::Model;
-use tomo_model::engine::{MemoryPlan, Observer, PassProgress, Until};
+use tomo_model::engine::{MemoryPlan, Observer, PassProgress};
 
 use crate::run::Run;
 use crate::scan::{Request, Watcher};
@@ -16,6 +16,18 @@ pub(crate) struct Forward {
     /// Metrics of the user's.
     own: Option<OwnTaps>,
     plan: MemoryPlan,
+    /// Of a part of a scan, what it runs.
+    share: Option<Share>,
+}
+
+/// What a forward pass leaves.
+pub(crate) struct Passed {
+    /// One column per metric, the user's last.
+    pub(crate) columns: Vec<Column>,
+    /// Of a part of a scan, what it knows.
+    pub(crate) state: Option<Vec<u8>>,
+    /// Whether it ran to its end.
+    pub(crate) completed: bool,
 }
 
 impl Forward {
@@ -28,6 +40,7 @@ impl Forward {
         selected: &[Selected],
         request: &Request,
         run: &Run,
+        share: Option<&Share>,
     ) -> anyhow::Result<Option<Self>> {
         let reads = |s: &&Selected| s.reads_activations() && request.imatrix.is_none();
         let selected: Vec<Selected> = selected.iter().filter(reads).copied().collect();
@@ -35,10 +48,13 @@ impl Forward {
         if selected.is_empty() && own.is_none() {
             return Ok(None);
         }
-        let activations = Activations::new(model, &selected, &request.options, &run.lengths());
+        let mut activations = Activations::new(model, &selected, &request.options, &run.lengths());
+        if let Some(share) = share {
+            activations = activations.of(share.clone());
+        }
         let bytes = activations.memory_bytes(run.engine.threads()) + own.as_ref().map_or(0, OwnTaps::memory_bytes);
-        let plan = run.plan(&observers(&activations, own.as_ref()), bytes, Until::LastBlock)?;
-        Ok(Some(Self { activations, own, plan }))
+        let plan = run.plan_share(share, &observers(&activations, own.as_ref()), bytes, activations.until())?;
+        Ok(Some(Self { activations, own, plan, share: share.cloned() }))
     }
 
     /// What it takes.
@@ -46,19 +62,22 @@ impl Forward {
         &self.plan
     }
 
-    /// Runs it: one column per metric, the user's last.
+    /// Runs it.
     ///
     /// # Errors
     /// When the model cannot be run, or a metric of the user's fails. A cancelled pass is not an error.
-    pub(crate) fn run(self, run: &Run, progress: &dyn Watcher) -> anyhow::Result<Vec<Column>> {
-        let Self { activations, own, plan } = self;
+    pub(crate) fn run(self, run: &Run, progress: &dyn Watcher) -> anyhow::Result<Passed> {
+        let Self { activations, own, plan, share } = self;
         let progress = UntilFailure { progress, own: own.as_ref() };
-        let outcome = run.forward(&observers(&activations, own.as_ref()), &plan, Until::LastBlock, &progress)?;
+        let sequences = run.sequences(share.as_ref());
+        let watching = observers(&activations, own.as_ref());
+        let outcome = run.engine.forward(&sequences, &watching, &plan, activations.until(), &progress)?;
+        let state = if share.is_some() { Some(activations.state()?) } else { None };
         let mut columns = activations.finish();
         if let Some(own) = own {
             columns.extend(own.finish(outcome.completed)?);
         }
-        Ok(columns)
+        Ok(Passed { columns, state, completed: outcome.completed })
     }
 }
 

@@ -22,6 +22,7 @@ mod forward;
 mod kept_file;
 pub mod measure;
 pub mod measured_file;
+pub mod parts;
 pub mod planning;
 pub mod proof;
 pub mod proof_file;

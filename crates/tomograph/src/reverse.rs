@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use tomo_map::Column;
-use tomo_metrics::{GradientFormula, Gradients, IntegratedGradients, Kind, Options, Selected};
+use tomo_metrics::{GradientFormula, Gradients, IntegratedGradients, Kind, Options, Selected, Share};
 use tomo_model::Model;
 use tomo_model::engine::{GradientObserver, Input, Objective, PassProgress, Resume, ReversePlan};
 
@@ -40,6 +40,7 @@ pub(crate) struct ReversePasses {
     idle: Vec<IntegratedGradients>,
     pub(crate) options: Options,
     selected: Vec<Selected>,
+    share: Option<Share>,
 }
 
 /// What the passes left.
@@ -49,6 +50,10 @@ pub(crate) struct Backward {
     pub(crate) draws: Vec<KeptDraws>,
     /// Folders that can go when the results are safe.
     pub(crate) spent: Vec<PathBuf>,
+    /// Of a part of a scan, what the passes know: of the loss and draws, and on the way from other sequences.
+    pub(crate) states: (Option<Vec<u8>>, Option<Vec<u8>>),
+    /// Whether every pass ran to its end.
+    pub(crate) ended_early: bool,
 }
 
 impl ReversePasses {
@@ -62,13 +67,17 @@ impl ReversePasses {
         options: &Options,
         text: &Objective,
         run: &Run,
+        share: Option<&Share>,
     ) -> anyhow::Result<Option<Self>> {
         let selected: Vec<Selected> = selected.iter().filter(|s| s.reads_gradients()).copied().collect();
         if selected.is_empty() {
             return Ok(None);
         }
         let lengths = run.lengths();
-        let gradients = Gradients::new(model, &selected, options, &lengths, text);
+        let mut gradients = Gradients::new(model, &selected, options, &lengths, text);
+        if let Some(share) = share {
+            gradients = gradients.of(share.clone());
+        }
         let gradients = if gradients.is_empty() {
             None
         } else {
@@ -79,10 +88,14 @@ impl ReversePasses {
                 (true, n) => format!("loss of the text and {n} draws"),
                 (false, n) => format!("{n} draws"),
             };
-            let plan = run.engine.plan_reverse(&lengths, objectives.len(), gradients.memory_bytes())?;
-            Some((gradients, PlannedPass { purpose, sequences: lengths.len(), plan }))
+            let own: Vec<usize> = run.sequences(share).iter().map(Vec::len).collect();
+            let plan = run.engine.plan_reverse(&own, objectives.len(), gradients.memory_bytes())?;
+            Some((gradients, PlannedPass { purpose, sequences: own.len(), plan }))
         };
-        let path = IntegratedGradients::new(model, &selected, options, &lengths, text);
+        let mut path = IntegratedGradients::new(model, &selected, options, &lengths, text);
+        if let Some(share) = share {
+            path = path.of(share);
+        }
         let (mut idle, mut walked) = (Vec::new(), None);
         if path.is_empty() {
             idle.push(path);
@@ -92,7 +105,7 @@ impl ReversePasses {
             let purpose = format!("integrated gradients, {} steps", options.steps);
             walked = Some((path, PlannedPass { purpose, sequences: lengths.len(), plan }));
         }
-        Ok(Some(Self { gradients, path: walked, idle, options: options.clone(), selected }))
+        Ok(Some(Self { gradients, path: walked, idle, options: options.clone(), selected, share: share.cloned() }))
     }
 
     /// The passes in their order.
@@ -129,7 +142,7 @@ impl ReversePasses {
             |name: &str| resume.map(|(at, key)| Resume { folder: at.join(name), key: format!("{name} {key}") });
         let metrics: Vec<(String, &'static str)> = self.predicted().collect();
         if let Some((mut gradients, planned)) = self.gradients.take() {
-            let inputs: Vec<Input> = run.windows.sequences.iter().cloned().map(Input::from).collect();
+            let inputs = run.inputs(self.share.as_ref());
             let (objectives, resume) = (gradients.objectives(), folder("gradients"));
             run_pass(run, &inputs, &objectives, &mut gradients, &planned.plan, resume.as_ref(), progress, &mut left)?;
             for (metric, format) in metrics {
@@ -138,12 +151,18 @@ impl ReversePasses {
                     left.draws.push(KeptDraws { metric, draws });
                 }
             }
+            if self.share.is_some() {
+                left.states.0 = Some(gradients.state()?);
+            }
             left.columns.extend(gradients.finish());
         }
         if let Some((mut path, planned)) = self.path.take() {
             let (inputs, resume) = (path.inputs(&run.windows.sequences), folder("path"));
             let objective = [path.objective()];
             run_pass(run, &inputs, &objective, &mut path, &planned.plan, resume.as_ref(), progress, &mut left)?;
+            if self.share.is_some() {
+                left.states.1 = Some(path.state()?);
+            }
             left.columns.extend(path.finish());
         }
         left.columns.extend(self.idle.into_iter().flat_map(IntegratedGradients::finish));
@@ -163,9 +182,11 @@ fn run_pass(
     left: &mut Backward,
 ) -> anyhow::Result<()> {
     if progress.is_cancelled() {
+        left.ended_early = true;
         return Ok(());
     }
     let outcome = run.engine.reverse(inputs, objectives, &mut [observer], plan, resume, progress)?;
+    left.ended_early |= !outcome.completed;
     if outcome.completed {
         left.spent.extend(resume.map(|r| r.folder.clone()));
     }

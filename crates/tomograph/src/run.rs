@@ -1,13 +1,15 @@
 //! Running a model on text: what scans with activations, `imatrix` and `perplexity` share.
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::answers::{AnswerLimits, Answers};
 use anyhow::ensure;
+use tomo_metrics::Share;
 use tomo_model::Model;
-use tomo_model::engine::{Engine, EngineOptions, MemoryPlan, Objective, Observer, Outcome, PassProgress, Until};
+use tomo_model::engine::{Engine, EngineOptions, Input, MemoryPlan, Objective, Observer, Outcome, PassProgress, Until};
 use tomo_text::{Text, Tokenizer, WindowOptions, Windows};
 
 /// Which text a model is run on.
@@ -103,6 +105,26 @@ impl Run {
         self.windows.sequences.iter().map(Vec::len).collect()
     }
 
+    /// Those of the sequences that are in a share, in their order; all of them where there is none, or one of cells.
+    pub(crate) fn sequences(&self, share: Option<&Share>) -> Cow<'_, [Vec<u32>]> {
+        let all = &self.windows.sequences;
+        match share {
+            Some(Share::Sequences(numbers)) => numbers.iter().filter_map(|n| all.get(*n).cloned()).collect(),
+            Some(Share::Cells(_)) | None => Cow::Borrowed(all),
+        }
+    }
+
+    /// The same for a reverse pass; each with its number in the text.
+    pub(crate) fn inputs(&self, share: Option<&Share>) -> Vec<Input> {
+        let numbers: Vec<u64> = match share {
+            Some(Share::Sequences(numbers)) => numbers.iter().map(|n| *n as u64).collect(),
+            Some(Share::Cells(_)) | None => (0..self.windows.sequences.len() as u64).collect(),
+        };
+        let sequences = self.sequences(share).into_owned();
+        let input = |(tokens, number)| Input { number: Some(number), ..Input::from(tokens) };
+        sequences.into_iter().zip(numbers).map(input).collect()
+    }
+
     /// The loss that gradients are taken of.
     pub fn objective(&self) -> Objective {
         Objective { positions: self.answers.as_ref().map(|p| p.clone().into()), ..Objective::text() }
@@ -122,6 +144,18 @@ impl Run {
     /// More memory than it may take.
     pub fn plan(&self, observers: &[&dyn Observer], observer_bytes: u64, until: Until) -> anyhow::Result<MemoryPlan> {
         Ok(self.engine.plan(&self.lengths(), observers, observer_bytes, until)?)
+    }
+
+    /// The same for a pass over a share of the sequences.
+    pub(crate) fn plan_share(
+        &self,
+        share: Option<&Share>,
+        observers: &[&dyn Observer],
+        observer_bytes: u64,
+        until: Until,
+    ) -> anyhow::Result<MemoryPlan> {
+        let lengths: Vec<usize> = self.sequences(share).iter().map(Vec::len).collect();
+        Ok(self.engine.plan(&lengths, observers, observer_bytes, until)?)
     }
 
     /// Runs the sequences through the model.

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use anyhow::{Context, ensure};
-use tomo_map::{CellId, Column, Inventory, Map, Provenance};
+use tomo_map::{CellId, Column, Inventory, Map, Provenance, Score, Status};
 use tomo_metrics::{
     Cast, Causal, CausalPlan, Imatrix, Keep, Measured, Options, OwnMetric, Progress, Request as MetricsRequest,
-    Selected,
+    Selected, Share,
 };
 use tomo_model::engine::{MemoryPlan, PassProgress};
 use tomo_model::{CellOverride, Model, OpenOptions};
@@ -18,13 +18,14 @@ use crate::adapter::AdapterScan;
 use crate::comparison::Comparison;
 use crate::draws_file::KeptDraws;
 use crate::forward::{Forward, own_read_taps};
+use crate::parts::{Cut, ELSEWHERE, Making, OfText, Part, Shares, States};
 use crate::reverse::{Backward, PlannedPass, ReversePasses, default_draws};
 use crate::run::{Run, RunOptions, TextRequest};
 
 /// What to scan and how.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// Folder or file of the checkpoint.
+    /// Folder or file of the checkpoint, or the address of one in a store (`s3://bucket/folder`).
     pub path: PathBuf,
     /// The model as the user named it (a hub name, say); the path where empty.
     pub name: String,
@@ -63,6 +64,8 @@ pub struct Request {
     pub resume: Option<PathBuf>,
     /// Where scans of changed models keep what they know while they run, and find it; nowhere where `None`.
     pub keep: Option<PathBuf>,
+    /// Which part of the scan is made; the whole where `None`.
+    pub cut: Option<Cut>,
     /// Command line for the provenance.
     pub command: String,
 }
@@ -90,6 +93,7 @@ impl Request {
             draws: None,
             resume: None,
             keep: None,
+            cut: None,
             command: String::new(),
         }
     }
@@ -123,6 +127,7 @@ impl Request {
             threads: self.threads,
             cache_dir: self.cache.clone(),
             memory_bytes: self.memory_bytes,
+            cells: None,
         })
     }
 }
@@ -215,6 +220,8 @@ pub struct Scan<'a> {
     causal: Option<Causal>,
     /// What the model is compared with, where a metric compares.
     comparison: Option<Comparison>,
+    /// Of a part of a scan, what it works on.
+    shares: Option<Shares>,
 }
 
 /// What a scan leaves.
@@ -229,6 +236,8 @@ pub struct Scanned {
     pub ended_early: bool,
     /// Folders of passes that are over: to be removed when the results are safe.
     pub spent: Vec<PathBuf>,
+    /// Where a part of the scan was asked for: what it knows, unless it was cancelled before it was done.
+    pub part: Option<Part>,
 }
 
 impl<'a> Scan<'a> {
@@ -249,31 +258,70 @@ impl<'a> Scan<'a> {
         let is_causal = selected.iter().any(Selected::is_causal);
         let runs = reads_gradients || is_causal || (reads_activations && imatrix.is_none()) || own_read_taps(request);
         let run = if runs { Some(Run::new(&model, &request.text, &request.run, stdin)?) } else { None };
+        ensure!(
+            request.cut.is_none() || request.own.is_empty(),
+            "a part of a scan cannot have metrics of your own: who puts the parts together does not know them"
+        );
+        let sequences = run.as_ref().map_or(0, |run| run.windows.sequences.len());
+        let shares = match &request.cut {
+            Some(cut) => Some(Shares::new(cut, model.grid(), &selected, imatrix.is_some(), sequences)?),
+            None => None,
+        };
+        let share_of = |kind: fn(&Shares) -> Option<&Share>| shares.as_ref().and_then(kind);
         let forward = match &run {
-            Some(run) => Forward::new(&model, &selected, request, run)?,
+            Some(run) => Forward::new(&model, &selected, request, run, share_of(|s| s.activations.as_ref()))?,
             None => None,
         };
         let reverse = match &run {
             Some(run) => {
                 let draws = request.draws.unwrap_or_else(|| default_draws(run.windows.sequences.len()));
                 let options = Options { draws, ..request.options.clone() };
-                ReversePasses::new(&model, &selected, &options, &run.objective(), run)?
+                let share = share_of(|s| s.gradients.as_ref());
+                ReversePasses::new(&model, &selected, &options, &run.objective(), run, share)?
             }
             None => None,
         };
         let comparison = Comparison::new(&model, request, &selected)?;
         let base = comparison.as_ref().map(Comparison::base);
         let causal = match &run {
-            Some(run) if is_causal => causal(&model, request, run, base.map(Arc::clone), &selected)?,
+            Some(run) if is_causal => {
+                let causal = causal(&model, request, run, base.map(Arc::clone), &selected)?;
+                match share_of(|s| s.causal.as_ref()) {
+                    Some(share) => causal.map(|causal| causal.of(share)).transpose()?,
+                    None => causal,
+                }
+            }
             _ => None,
         };
         let imatrix = imatrix.map(Imatrix::read).transpose()?;
-        Ok(Self { model, request, run, forward, imatrix, reverse, causal, comparison })
+        Ok(Self { model, request, run, forward, imatrix, reverse, causal, comparison, shares })
     }
 
     /// What a reader has to know about the comparison; whole sentences without the full stop.
     pub fn notes(&self) -> &[String] {
         self.comparison.as_ref().map_or(&[], Comparison::notes)
+    }
+
+    /// Of a part of a scan, what it works on: a line for each kind of metric.
+    pub fn part_in_words(&self) -> Vec<String> {
+        let (Some(cut), Some(shares)) = (&self.request.cut, &self.shares) else { return Vec::new() };
+        let cells = &self.model.grid().cells;
+        let words = |share: &Share| match share {
+            Share::Sequences(own) => match (own.first(), own.last(), &self.run) {
+                (Some(first), Some(last), Some(run)) => {
+                    format!("sequences {first} to {last} of {}", run.windows.sequences.len())
+                }
+                _ => "no sequences".to_owned(),
+            },
+            Share::Cells(own) => match (own.first(), own.last()) {
+                (Some(first), Some(last)) => {
+                    let (first, last) = (cells[*first].id, cells[*last].id);
+                    format!("{} of {} cells, {first} to {last}", own.len(), cells.len())
+                }
+                _ => "no cells".to_owned(),
+            },
+        };
+        shares.each().map(|(what, share)| format!("part {cut}, {what}: {}", words(share))).collect()
     }
 
     /// The model ready to run, where a metric reads a text.
@@ -301,15 +349,22 @@ impl<'a> Scan<'a> {
     /// # Errors
     /// When a tensor cannot be read or run. A cancelled scan is not an error.
     pub fn run(self, progress: &dyn Watcher) -> anyhow::Result<Scanned> {
-        let Self { model, request, run, forward, imatrix, reverse, causal, comparison } = self;
+        let Self { model, request, run, forward, imatrix, reverse, causal, comparison, shares } = self;
         let started = SystemTime::now();
         let clock = Instant::now();
-        let weights = request.metrics_request()?;
+        let mut weights = request.metrics_request()?;
+        let own = shares.as_ref().and_then(|shares| shares.weights.as_ref());
+        if let Some(Share::Cells(cells)) = own {
+            weights.cells = Some(cells.clone());
+        }
+        let mut states = States::default();
+        let mut is_done = true;
         let mut columns = if weights.is_empty() { Vec::new() } else { tomo_metrics::scan(&model, &weights, progress)? };
         let mut provenance = Provenance::default();
         let mut beside = Vec::new();
+        let base = comparison.as_ref().map(|comparison| Arc::clone(comparison.base()));
         if let Some(comparison) = comparison {
-            columns.extend(comparison.scan(&model, request, progress)?);
+            columns.extend(comparison.scan(&model, request, weights.cells.clone(), progress)?);
             beside.extend(comparison.beside(&model)?);
             provenance.against = Some(comparison.provenance(request)?);
         }
@@ -319,12 +374,17 @@ impl<'a> Scan<'a> {
             let path = request.imatrix.as_deref().unwrap_or(Path::new(""));
             provenance.text = Some(format!("imatrix {}", path.display()));
         }
+        let (mut of_part, mut options) = (OfText::default(), request.options.clone());
         let mut backward = Backward::default();
         let (mut measured, mut ended_early) = (Vec::new(), false);
         if let Some(run) = run {
             provenance = of_text(&run, provenance);
+            of_part = OfText::new(&run);
             if let Some(forward) = forward {
-                columns.extend(forward.run(&run, progress)?);
+                let passed = forward.run(&run, progress)?;
+                is_done &= passed.completed;
+                states.activations = passed.state;
+                columns.extend(passed.columns);
             }
             if let Some(reverse) = reverse {
                 provenance.loss = Some(run.loss());
@@ -334,13 +394,20 @@ impl<'a> Scan<'a> {
                     None => String::new(),
                 };
                 let resume = request.resume.as_deref().map(|folder| (folder, key.as_str()));
+                options = reverse.options.clone();
                 backward = reverse.run(&run, resume, progress)?;
+                is_done &= !backward.ended_early;
+                (states.gradients, states.path) = std::mem::take(&mut backward.states);
                 columns.append(&mut backward.columns);
             }
             if let Some(mut causal) = causal {
                 ended_early = !causal.run(&run.engine, &run.windows.sequences, progress)?;
                 columns.extend(causal.columns());
                 measured = causal.measured();
+                is_done &= !ended_early;
+                if shares.is_some() {
+                    states.causal = Some(causal.state()?);
+                }
                 if !ended_early {
                     backward.spent.extend(causal_folder(request));
                 }
@@ -351,9 +418,20 @@ impl<'a> Scan<'a> {
         columns.sort_by_key(|c| order.iter().position(|id| *id == c.info.id));
         let provenance = provenance_of(&model, request, started, clock.elapsed().as_secs_f64(), provenance)?;
         let gguf = crate::quantize::header(model.source())?;
+        let mut part = None;
+        if let Some(shares) = shares {
+            let selected = request.selected()?;
+            let making =
+                Making { request, model: &model, base, selected: &selected, shares, options, text: of_part, gguf };
+            columns = making.own(columns, is_done);
+            if is_done && !is_partial(&columns) {
+                part = Some(making.part(&columns, &beside, states, &provenance)?);
+            }
+        }
         let inventory = Some(Box::new(Inventory { gguf, ..model.inventory() }));
         let map = Map { provenance, grid: model.grid().clone(), columns, beside, inventory, ..Map::default() };
-        Ok(Scanned { map, draws: backward.draws, measured, ended_early, spent: backward.spent })
+        let ended_early = ended_early || (request.cut.is_some() && part.is_none());
+        Ok(Scanned { map, draws: backward.draws, measured, ended_early, spent: backward.spent, part })
     }
 }
 
@@ -413,7 +491,8 @@ fn resume_key(
     let ignored = &request.run.ignored_config_keys;
     let (text, loss) = (run.windows.digest(), &run.answers);
     let (version, threads) = (env!("CARGO_PKG_VERSION"), run.engine.threads());
-    Ok(format!("{version} {digest} {config:?} {ignored:?} {metrics:?} {options:?} {text} {loss:?} {threads}"))
+    let cut = request.cut.as_ref().map(ToString::to_string);
+    Ok(format!("{version} {digest} {config:?} {ignored:?} {metrics:?} {options:?} {text} {loss:?} {threads} {cut:?}"))
 }
 
 /// What `request` would cost on `model`.
@@ -466,7 +545,7 @@ pub(crate) fn provenance_of_scan(
 
 /// Whether any cell of `columns` was left out because the scan was cancelled.
 pub fn is_partial(columns: &[Column]) -> bool {
-    let unmeasured = |s: &tomo_map::Score| s.status() == tomo_map::Status::NotMeasured;
+    let unmeasured = |s: &Score| s.status() == Status::NotMeasured && s.reason() != Some(ELSEWHERE);
     columns.iter().any(|c| c.scores.iter().any(unmeasured))
 }
 

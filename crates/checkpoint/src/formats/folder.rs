@@ -5,16 +5,14 @@
 use std::path::{Path, PathBuf};
 
 use super::{gguf, sharded};
-use crate::backing::{Backing, unreadable};
+use crate::backing::unreadable;
 use crate::checkpoint::Checkpoint;
+use crate::files::Files;
 use crate::open::open_safetensors;
 use crate::{Config, Error, ErrorKind, refuse};
 
 /// Bytes of `config.json` that are read; large label maps stay below half of it.
 const MAX_CONFIG_BYTES: u64 = 2 << 20;
-
-/// Files of a folder that are looked at.
-const MAX_FILES: usize = 100_000;
 
 /// Whether the file name ends in `suffix`, in any case.
 pub(crate) fn has_suffix(path: &Path, suffix: &str) -> bool {
@@ -24,28 +22,28 @@ pub(crate) fn has_suffix(path: &Path, suffix: &str) -> bool {
 }
 
 /// Opens the checkpoint in `folder`.
-pub(crate) fn open(folder: &Path) -> Result<Checkpoint, Error> {
-    let files = list(folder)?;
+pub(crate) fn open(place: &dyn Files, folder: &Path) -> Result<Checkpoint, Error> {
+    let files = place.list(folder)?;
     let named = |name: &str| files.iter().find(|f| f.file_name().is_some_and(|n| n == name));
     let ending = |suffix: &str| files.iter().filter(|f| has_suffix(f, suffix)).collect::<Vec<_>>();
 
     if let Some(single) = named("model.safetensors") {
-        return open_safetensors(folder, single, Backing::map(single)?);
+        return open_safetensors(place, folder, single, place.open(single)?);
     }
     let indices = ending(sharded::INDEX_SUFFIX);
     if let Some(index) = named("model.safetensors.index.json").or(only(&indices)) {
-        return sharded::open(folder, index);
+        return sharded::open(place, folder, index);
     }
     let singles = ending(".safetensors");
     if let Some(single) = only(&singles) {
-        return open_safetensors(folder, single, Backing::map(single)?);
+        return open_safetensors(place, folder, single, place.open(single)?);
     }
     if !singles.is_empty() {
         return Err(several(folder, &singles));
     }
     let ggufs: Vec<_> = ending(".gguf").into_iter().filter(|f| gguf::split::is_first_or_whole(f)).collect();
     if let Some(file) = only(&ggufs) {
-        return gguf::split::open(file, Backing::map(file)?);
+        return gguf::split::open(place, file, place.open(file)?);
     }
     if !ggufs.is_empty() {
         return Err(several(folder, &ggufs));
@@ -73,24 +71,9 @@ fn several(folder: &Path, found: &[&PathBuf]) -> Error {
         .hint("name one of the files")
 }
 
-fn list(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let entries = std::fs::read_dir(folder).map_err(|e| unreadable(folder, e))?;
-    let mut files = Vec::new();
-    for entry in entries.take(MAX_FILES) {
-        files.push(entry.map_err(|e| unreadable(folder, e))?.path());
-    }
-    files.sort();
-    Ok(files)
-}
-
 /// The `config.json` in the same folder as `file`.
-pub(crate) fn config_beside(file: &Path) -> Result<Config, Error> {
+pub(crate) fn config_beside(place: &dyn Files, file: &Path) -> Result<Config, Error> {
     let path = file.with_file_name("config.json");
-    match std::fs::symlink_metadata(&path) {
-        Ok(_) => {}
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Config::Absent),
-        Err(e) => return Err(unreadable(&path, e)),
-    }
     let wrong = |found: String| {
         Error::new(ErrorKind::Malformed, "config.json is not as it should be")
             .in_file(&path)
@@ -98,21 +81,13 @@ pub(crate) fn config_beside(file: &Path) -> Result<Config, Error> {
             .found(found)
             .hint("fetch the file again, or move it away to read the weights without it")
     };
-    let text = read_text(&path, MAX_CONFIG_BYTES)?;
+    let Some(text) = place.text(&path, MAX_CONFIG_BYTES)? else { return Ok(Config::Absent) };
     let value: serde_json::Value = serde_json::from_slice(&text).map_err(|e| wrong(e.to_string()))?;
     if value.is_object() { Ok(Config::HuggingFace(value)) } else { Err(wrong("another JSON value".into())) }
 }
 
-/// All bytes of a regular file of at most `most` bytes.
-pub(crate) fn read_text(path: &Path, most: u64) -> Result<Vec<u8>, Error> {
-    let backing = Backing::map(path)?;
-    let bytes = backing.bytes();
-    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > most {
-        return Err(Error::new(ErrorKind::Malformed, "the file is too long")
-            .in_file(path)
-            .expected(format!("at most {most} bytes"))
-            .found(format!("{}", bytes.len()))
-            .hint("check where the file came from"));
-    }
-    Ok(bytes.to_vec())
+/// All bytes of a file that has to be there, at most `most` of them.
+pub(crate) fn read_text(place: &dyn Files, path: &Path, most: u64) -> Result<Vec<u8>, Error> {
+    let missing = || unreadable(path, std::io::ErrorKind::NotFound.into());
+    place.text(path, most)?.ok_or_else(missing)
 }

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 use cursor::Cursor;
 
+use crate::backing::Head;
 use crate::layout::{self, MAX_RANK, MAX_TENSORS, Placed};
 use crate::metadata::GgufMetadata;
 use crate::{Error, ErrorKind, MetaValue};
@@ -34,8 +35,8 @@ pub(crate) struct Parsed {
     pub(crate) tensors: Vec<Placed>,
 }
 
-/// Reads the header of a whole file. Tensors come back sorted by name, each inside the file, none overlapping.
-pub(crate) fn parse(file: &[u8]) -> Result<Parsed, Error> {
+/// Reads the header of a file. Tensors come back sorted by name, each inside the file, none overlapping.
+pub(crate) fn parse(file: Head<'_>) -> Result<Parsed, Error> {
     let mut cursor = Cursor::new(file);
     let (n_tensors, n_entries) = counts(&mut cursor)?;
     let metadata = metadata::read(&mut cursor, n_entries)?;
@@ -44,18 +45,17 @@ pub(crate) fn parse(file: &[u8]) -> Result<Parsed, Error> {
     for _ in 0..n_tensors {
         tensors.push(tensor(&mut cursor)?);
     }
-    let end = u64::try_from(file.len()).unwrap_or(u64::MAX);
     let data_start = layout::align_up(cursor.position(), alignment).unwrap_or(u64::MAX);
     for tensor in &mut tensors {
         place(tensor, data_start, alignment)?;
     }
     layout::sort_by_unique_name(&mut tensors)?;
-    layout::check_contiguous(&tensors, data_start, end, alignment)?;
+    layout::check_contiguous(&tensors, data_start, file.file_bytes, alignment)?;
     Ok(Parsed { metadata, tensors })
 }
 
-/// The metadata of a whole file as it is stored.
-pub(crate) fn stored_metadata(file: &[u8]) -> Result<GgufMetadata, Error> {
+/// The metadata of a file as it is stored.
+pub(crate) fn stored_metadata(file: Head<'_>) -> Result<GgufMetadata, Error> {
     let mut cursor = Cursor::new(file);
     let (_, n_entries) = counts(&mut cursor)?;
     GgufMetadata::new(metadata::read_stored(&mut cursor, n_entries)?)

@@ -12,6 +12,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
+use crate::backing::Head;
 use crate::layout::{self, MAX_HEADER_BYTES, MAX_RANK, MAX_TENSORS, Placed};
 use crate::{DType, Error, ErrorKind};
 
@@ -44,19 +45,19 @@ const TYPES: &[DType] = &[
     DType::U64,
 ];
 
-/// Reads the header of a whole file. Tensors come back sorted by name, each inside the file, none overlapping.
-pub(crate) fn parse(file: &[u8]) -> Result<Vec<Placed>, Error> {
+/// Reads the header of a file. Tensors come back sorted by name, each inside the file, none overlapping.
+pub(crate) fn parse(file: Head<'_>) -> Result<Vec<Placed>, Error> {
     let header = header_bytes(file)?;
     let entries = parse_header(header)?;
     let data_start = PREFIX + length(header);
     let mut tensors = entries.into_iter().map(|e| e.place(data_start)).collect::<Result<Vec<_>, _>>()?;
     layout::sort_by_unique_name(&mut tensors)?;
-    let data_end = layout::check_contiguous(&tensors, data_start, length(file), 1)?;
-    if data_end != length(file) {
+    let data_end = layout::check_contiguous(&tensors, data_start, file.file_bytes, 1)?;
+    if data_end != file.file_bytes {
         return Err(Error::new(ErrorKind::Malformed, "the file goes on after its last tensor")
             .at_byte(data_end)
             .expected(format!("a file of {data_end} bytes"))
-            .found(format!("{} bytes", file.len()))
+            .found(format!("{} bytes", file.file_bytes))
             .hint("the file is damaged or hides data; write it again with the safetensors library"));
     }
     Ok(tensors)
@@ -66,12 +67,12 @@ fn length(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
-fn header_bytes(file: &[u8]) -> Result<&[u8], Error> {
-    let Some((prefix, rest)) = file.split_first_chunk() else {
+fn header_bytes(file: Head<'_>) -> Result<&[u8], Error> {
+    let Some((prefix, rest)) = file.bytes.split_first_chunk() else {
         return Err(Error::new(ErrorKind::Malformed, "the file is too short for a safetensors header")
             .at_byte(0)
             .expected("at least 8 bytes")
-            .found(format!("{} bytes", file.len()))
+            .found(format!("{} bytes", file.file_bytes))
             .hint("the download or copy is probably incomplete; fetch the file again"));
     };
     let declared = u64::from_le_bytes(*prefix);
@@ -86,8 +87,9 @@ fn header_bytes(file: &[u8]) -> Result<&[u8], Error> {
         Error::new(ErrorKind::Malformed, "the safetensors header runs past the end of the file")
             .at_byte(PREFIX)
             .expected(format!("{declared} bytes of header"))
-            .found(format!("{} bytes before the file ends", rest.len()))
+            .found(format!("{} bytes before the file ends", file.file_bytes.saturating_sub(PREFIX)))
             .hint("the download or copy is probably incomplete; fetch the file again")
+            .needing(PREFIX + declared)
     })
 }
 

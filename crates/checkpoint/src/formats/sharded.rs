@@ -12,8 +12,8 @@ use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
 use super::folder;
 use super::safetensors;
-use crate::backing::Backing;
 use crate::checkpoint::{Checkpoint, Part};
+use crate::files::Files;
 use crate::layout::{MAX_HEADER_BYTES, MAX_TENSORS};
 use crate::{Error, ErrorKind, Format, refuse};
 
@@ -24,22 +24,24 @@ pub(crate) const INDEX_SUFFIX: &str = ".safetensors.index.json";
 const MAX_SHARDS: usize = 4096;
 
 /// Opens the shards that `index` names; `shown` is what the user named.
-pub(crate) fn open(shown: &Path, index: &Path) -> Result<Checkpoint, Error> {
-    let wanted = read_index(index)?;
+pub(crate) fn open(place: &dyn Files, shown: &Path, index: &Path) -> Result<Checkpoint, Error> {
+    let wanted = read_index(place, index)?;
     let folder = index.parent().unwrap_or(Path::new("."));
+    let path = |shard: &String| inside_folder(shard).map(|name| folder.join(name)).map_err(|e| e.in_file(index));
+    let paths = wanted.keys().map(path).collect::<Result<Vec<_>, _>>()?;
+    place.expect(&paths);
     let mut parts = Vec::with_capacity(wanted.len());
-    for (shard, names) in &wanted {
-        parts.push(open_shard(folder, index, shard, names)?);
+    for (path, names) in paths.into_iter().zip(wanted.values()) {
+        parts.push(open_shard(place, index, path, names)?);
     }
-    Checkpoint::new(shown, Format::ShardedSafetensors, folder::config_beside(index)?, parts)
+    Checkpoint::new(shown, Format::ShardedSafetensors, folder::config_beside(place, index)?, parts)
 }
 
-fn open_shard(folder: &Path, index: &Path, shard: &str, names: &[String]) -> Result<Part, Error> {
-    let path = folder.join(inside_folder(shard).map_err(|e| e.in_file(index))?);
-    let backing = Backing::map(&path).map_err(|e| {
+fn open_shard(place: &dyn Files, index: &Path, path: PathBuf, names: &[String]) -> Result<Part, Error> {
+    let backing = place.open(&path).map_err(|e| {
         e.hint("the index names this shard; the download is probably incomplete, fetch the folder again")
     })?;
-    let tensors = safetensors::parse(backing.bytes()).map_err(|e| e.in_file(&path))?;
+    let tensors = backing.parse(safetensors::parse).map_err(|e| e.in_file(&path))?;
     // Tensors are sorted by name. One that the shard has and the index lacks is kept: a second shard with it is an error.
     let absent = names.iter().find(|&n| tensors.binary_search_by(|t| t.info.name.cmp(n)).is_err());
     match absent {
@@ -74,8 +76,8 @@ fn inside_folder(shard: &str) -> Result<PathBuf, Error> {
 }
 
 /// Shard names, each with the tensors that the index expects in it.
-fn read_index(index: &Path) -> Result<BTreeMap<String, Vec<String>>, Error> {
-    let text = folder::read_text(index, MAX_HEADER_BYTES)?;
+fn read_index(place: &dyn Files, index: &Path) -> Result<BTreeMap<String, Vec<String>>, Error> {
+    let text = folder::read_text(place, index, MAX_HEADER_BYTES)?;
     let wrong = |found: String| {
         Error::new(ErrorKind::Malformed, "the shard index is not as it should be")
             .in_file(index)

@@ -3,7 +3,8 @@ use std::fs;
 use tomo_checkpoint::ErrorKind;
 use tomo_checkpoint::hub::fetch;
 
-use crate::server::{CONFIG, Hub, MAIN, PR, Reply, SHARD_1, SHARD_2, sharded};
+use crate::loopback::Reply;
+use crate::server::{CONFIG, Hub, MAIN, PR, SHARD_1, SHARD_2, sharded};
 use crate::{Client, Heard};
 
 #[test]

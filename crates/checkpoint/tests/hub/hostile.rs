@@ -5,7 +5,8 @@ use std::fs;
 use tomo_checkpoint::ErrorKind;
 
 use crate::Client;
-use crate::server::{File, Hub, MAIN, Reply, Request, SHARD_1, description, sharded};
+use crate::loopback::{Reply, Request};
+use crate::server::{File, Hub, MAIN, SHARD_1, description, sharded};
 
 /// Nothing of the hub's got a name outside `blobs`, and no ref makes it usable.
 fn assert_nothing_usable(client: &Client) {

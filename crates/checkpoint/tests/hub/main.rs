@@ -3,6 +3,8 @@
 
 mod fetching;
 mod hostile;
+#[path = "../loopback.rs"]
+mod loopback;
 mod options;
 mod resuming;
 mod selecting;

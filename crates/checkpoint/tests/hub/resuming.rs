@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tomo_checkpoint::ErrorKind;
 use tomo_checkpoint::hub::fetch;
 
-use crate::server::{Hub, MAIN, Reply, Request, SHARD_1, sharded};
+use crate::loopback::{Reply, Request};
+use crate::server::{Hub, MAIN, SHARD_1, sharded};
 use crate::{Client, Heard};
 
 const SHARD: &str = "model-00001-of-00002.safetensors";

@@ -7,7 +7,7 @@ use tomo_model::Model;
 
 use super::layer::Output;
 use super::{Activations, Demand, InputSweep, Lanes, Sums};
-use crate::{Cost, Options, Selected};
+use crate::{Cost, Options, Selected, Share};
 
 /// Seconds per input value for its square; then for sums by column, and for the other powers.
 const INPUT: f64 = 0.3e-9;
@@ -76,7 +76,12 @@ impl Activations {
             0
         };
         let finishing = (threads * resamples * size_of::<Sums>()) as u64;
-        kept + layers.into_iter().max().unwrap_or(0) + weighing.max(finishing)
+        // Sums of some of the sequences wait for those of the others.
+        let in_flight = match self.share {
+            Some(Share::Sequences(_)) => layers.into_iter().sum(),
+            _ => layers.into_iter().max().unwrap_or(0),
+        };
+        kept + in_flight + weighing.max(finishing)
     }
 
     /// Processor time of everything.

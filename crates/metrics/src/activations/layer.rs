@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use tomo_map::Component;
 use tomo_model::engine::Port;
 
@@ -13,7 +14,7 @@ use super::sweep::{Comparison, InputSweep};
 pub(crate) type Site = (Port, Option<u32>);
 
 /// The sums of one layer, by sequence. What is large (columns, rows) goes when the layer's cells have been weighed.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Layer {
     pub(crate) inputs: BTreeMap<Site, Input>,
     pub(crate) outputs: BTreeMap<(Component, Option<u32>), Vec<Option<Output>>>,
@@ -22,7 +23,7 @@ pub(crate) struct Layer {
 }
 
 /// One site, by sequence.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Input {
     pub(crate) seen: Vec<Option<InputSweep>>,
     /// Cells of the site that have been weighed.
@@ -30,7 +31,7 @@ pub(crate) struct Input {
 }
 
 /// One cell's outputs on one sequence.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Output {
     /// Sum of squared norms.
     pub(crate) total2: f64,
@@ -91,6 +92,34 @@ impl Layer {
                 (sweep.columns2, sweep.columns, sweep.norms2) = (Vec::new(), Vec::new(), Vec::new());
             }
         }
+    }
+
+    /// Takes what another part of the scan saw of the layer: of both, whatever one knows.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        fn each<T>(own: &mut Vec<Option<T>>, its: Vec<Option<T>>) {
+            own.resize_with(own.len().max(its.len()), || None);
+            own.iter_mut().zip(its).for_each(|(own, its)| *own = own.take().or(its));
+        }
+        for (site, input) in other.inputs {
+            each(&mut self.inputs.entry(site).or_default().seen, input.seen);
+        }
+        for (output, seen) in other.outputs {
+            each(self.outputs.entry(output).or_default(), seen);
+        }
+        self.compared.iter_mut().zip(other.compared).for_each(|(own, its)| each(own, its));
+    }
+
+    /// Sequences that it has places for.
+    pub(crate) fn sequences(&self) -> usize {
+        let inputs = self.inputs.values().map(|input| input.seen.len());
+        let compared = self.compared.iter().map(Vec::len);
+        inputs.chain(self.outputs.values().map(Vec::len)).chain(compared).max().unwrap_or(0)
+    }
+
+    /// Drops what only waits for what was not seen: rows of inputs whose outputs have come.
+    pub(crate) fn settle(&mut self) {
+        let inputs = self.inputs.values_mut().flat_map(|input| input.seen.iter_mut().flatten());
+        inputs.for_each(|sweep| sweep.norms2 = Vec::new());
     }
 
     /// Tokens of one sequence that were sent to an expert.

@@ -12,6 +12,7 @@ mod lanes;
 mod layer;
 mod salience;
 mod scores;
+mod state;
 mod sums;
 mod sweep;
 mod weights;
@@ -22,7 +23,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tomo_map::stats::Bootstrap;
 use tomo_map::{CellId, Column};
 use tomo_model::Model;
-use tomo_model::engine::{CellWeights, Observer, Port, Seen, Tap};
+use tomo_model::engine::{CellWeights, Observer, Port, Seen, Tap, Until};
 
 pub use cost::activations_cost;
 pub use lanes::Lanes;
@@ -39,7 +40,7 @@ use cell::CellScores;
 use layer::{Layer, Site};
 
 use crate::runner::locked;
-use crate::{Matrix, Options, Selected};
+use crate::{Matrix, Options, Selected, Share, StateError};
 
 /// Scores the cells of a model by what a pass over a text shows of them: an [`Observer`] of the pass.
 ///
@@ -63,6 +64,10 @@ pub struct Activations {
     layers: Vec<Mutex<Layer>>,
     /// What the weights gave, parallel to the cells.
     weighed: Vec<Mutex<Option<CellScores>>>,
+    /// What of the scan it is to see; all of it where `None`.
+    share: Option<Share>,
+    /// Parallel to the cells: which of them it is to weigh.
+    wanted: Vec<bool>,
 }
 
 /// What is known of a cell before the pass.
@@ -107,8 +112,60 @@ impl Activations {
             experts,
             layers: (0..count).map(|_| Mutex::default()).collect(),
             weighed: cells.iter().map(|_| Mutex::new(None)).collect(),
+            share: None,
+            wanted: vec![true; cells.len()],
             cells,
         }
+    }
+
+    /// Is a part of the scan from now on, and sees nothing but its share: of a share of sequences, the pass is over those alone, in
+    /// the order of their numbers; the weights wait until all parts are together.
+    #[must_use]
+    pub fn of(mut self, share: Share) -> Self {
+        self.wanted = share.cells(self.cells.len());
+        self.share = Some(share);
+        self
+    }
+
+    /// Where a pass may end: after the last layer that it is to see.
+    pub fn until(&self) -> Until {
+        let wanted = self.cells.iter().zip(&self.wanted).filter(|(_, wanted)| **wanted);
+        match wanted.map(|(cell, _)| cell.id.layer).max() {
+            Some(last) if (last as usize) + 1 < self.layers.len() => Until::Layer(last),
+            _ => Until::LastBlock,
+        }
+    }
+
+    /// Cells whose weights are still needed when everything was seen, for [`Activations::weigh_cell`].
+    pub fn lacking_weights(&self) -> Vec<usize> {
+        if !self.demand.waits_for_weights() {
+            return Vec::new();
+        }
+        let lacking: Vec<usize> = (0..self.cells.len()).filter(|at| locked(&self.weighed[*at]).is_none()).collect();
+        if self.demand.weights {
+            return lacking;
+        }
+        // Inputs are scored when their cells are weighed; no weight is looked at.
+        for at in lacking {
+            self.weigh_cell(at, usize::try_from(self.cells[at].cols).unwrap_or(usize::MAX), &[]);
+        }
+        Vec::new()
+    }
+
+    /// What it knows, for [`Activations::absorb`] of the whole scan.
+    ///
+    /// # Errors
+    /// What it knows cannot be written.
+    pub fn state(&self) -> Result<Vec<u8>, StateError> {
+        state::write(self)
+    }
+
+    /// Takes what the part of the scan knows that had this share. Layers that several parts have seen are the same in all of them.
+    ///
+    /// # Errors
+    /// It is of another scan.
+    pub fn absorb(&mut self, state: &[u8], share: &Share) -> Result<(), StateError> {
+        state::absorb(self, state, share)
     }
 
     /// Whether nothing selected reads activations: no pass is needed.
@@ -127,6 +184,7 @@ impl Activations {
             lengths: &self.lengths,
             cells: &self.cells,
             experts: &self.experts,
+            wanted: &self.wanted,
             sites: &self.sites,
             layers: layers.collect(),
             weighed: weighed.collect(),
@@ -138,6 +196,12 @@ impl Activations {
             measurement: None,
         };
         self.selected.iter().enumerate().map(column).collect()
+    }
+
+    /// Whether a wanted cell is in this layer.
+    fn wants_layer(&self, layer: u32) -> bool {
+        self.share.is_none()
+            || self.cells.iter().zip(&self.wanted).any(|(cell, wanted)| *wanted && cell.id.layer == layer)
     }
 
     fn layer(&self, layer: u32) -> Option<MutexGuard<'_, Layer>> {
@@ -152,7 +216,11 @@ impl Observer for Activations {
 
     fn see(&self, seen: &Seen<'_>) {
         let sequences = self.lengths.len();
-        if seen.sequence >= sequences || !self.wants(seen.tap) {
+        let Some(sequence) = self.share.as_ref().map_or(Some(seen.sequence), |share| share.number(seen.sequence))
+        else {
+            return;
+        };
+        if sequence >= sequences || !self.wants(seen.tap) || !self.wants_layer(seen.layer) {
             return;
         }
         // Sums first, then the lock: sweeps of several threads run side by side.
@@ -162,13 +230,13 @@ impl Observer for Activations {
             Tap::Input(port) => {
                 let sweep = inputs(seen.rows, self.demand.sweep());
                 if let Some(mut layer) = self.layer(seen.layer) {
-                    layer.add_input((port, seen.expert), seen.sequence, sequences, sweep);
+                    layer.add_input((port, seen.expert), sequence, sequences, sweep);
                 }
             }
             Tap::Output(component) => {
                 let norms2 = sweep::norms2_without(seen.rows, seen.bias);
                 if let Some(mut layer) = self.layer(seen.layer) {
-                    layer.add_output(component, seen.expert, seen.sequence, sequences, norms2);
+                    layer.add_output(component, seen.expert, sequence, sequences, norms2);
                 }
             }
             Tap::AttentionAdd | Tap::MlpAdd | Tap::ResidualOut => {
@@ -182,7 +250,7 @@ impl Observer for Activations {
                     };
                     let compared = &mut layer.compared[of];
                     compared.resize(sequences, None);
-                    compared[seen.sequence] = Some(comparison);
+                    compared[sequence] = Some(comparison);
                 }
             }
             Tap::ResidualIn | Tap::Routing | Tap::FinalHidden => {}
@@ -190,19 +258,29 @@ impl Observer for Activations {
     }
 
     fn wants_weights(&self) -> bool {
-        self.demand.waits_for_weights()
+        self.demand.waits_for_weights() && !matches!(self.share, Some(Share::Sequences(_)))
     }
 
     fn weigh(&self, weights: &CellWeights<'_>) {
-        let (Some(cell), Some(place)) = (self.cells.get(weights.cell), self.weighed.get(weights.cell)) else { return };
+        self.weigh_cell(weights.cell, weights.cols, weights.values);
+    }
+}
+
+impl Activations {
+    /// Scores what takes the weights of cell `at`, row-major `[m, n]` with n = `cols`, when its inputs on all sequences are known.
+    pub fn weigh_cell(&self, at: usize, cols: usize, values: &[f32]) {
+        let (Some(cell), Some(place)) = (self.cells.get(at), self.weighed.get(at)) else { return };
+        if !self.wanted[at] {
+            return;
+        }
         let site = cell.site();
         // Copied out, and the lock given back: what follows runs on all threads, and a thread that holds a lock must not
         // wait for others.
-        let energies = self.layer(cell.id.layer).and_then(|layer| layer.energies(site, weights.cols));
-        let matrix =
-            Matrix { rows: weights.values.len() / weights.cols.max(1), cols: weights.cols, values: weights.values };
+        let energies = self.layer(cell.id.layer).and_then(|layer| layer.energies(site, cols));
+        let matrix = Matrix { rows: values.len() / cols.max(1), cols, values };
         let of_site = self.sites.get(&(cell.id.layer, site)).map_or(&[][..], Vec::as_slice);
-        let is_first = of_site.first() == Some(&weights.cell);
+        let wanted = || of_site.iter().filter(|cell| self.wanted[**cell]);
+        let is_first = wanted().next() == Some(&at);
         let scores = score_cell(
             matrix,
             energies.as_ref(),
@@ -214,7 +292,7 @@ impl Observer for Activations {
         );
         *locked(place) = Some(scores);
         if let Some(mut layer) = self.layer(cell.id.layer) {
-            layer.weighed(site, of_site.len());
+            layer.weighed(site, wanted().count());
         }
     }
 }

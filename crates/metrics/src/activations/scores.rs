@@ -23,6 +23,8 @@ pub(super) struct Ended<'a> {
     pub(super) cells: &'a [CellShape],
     /// Experts of each layer.
     pub(super) experts: &'a [usize],
+    /// Parallel to the cells: which of them were to be weighed.
+    pub(super) wanted: &'a [bool],
     /// The cells of each site, ascending.
     pub(super) sites: &'a BTreeMap<(u32, Site), Vec<usize>>,
     pub(super) layers: Vec<Layer>,
@@ -130,7 +132,8 @@ impl CellView<'_> {
     /// The cell with which the inputs were scored.
     fn first_of_site(&self) -> usize {
         let cells = self.ended.sites.get(&(self.shape.id.layer, self.shape.site()));
-        cells.and_then(|cells| cells.first()).copied().unwrap_or(self.at)
+        let first = cells.and_then(|cells| cells.iter().find(|cell| self.ended.wanted[**cell]));
+        first.copied().unwrap_or(self.at)
     }
 
     fn is_idle(&self) -> bool {

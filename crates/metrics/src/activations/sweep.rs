@@ -25,7 +25,7 @@ pub(crate) struct InputDemand {
 }
 
 /// Sums over the inputs of one sequence; what was not asked for is empty or 0.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct InputSweep {
     pub(crate) tokens: usize,
     /// Sums of x, x^2, x^3, x^4 over tokens and columns.
@@ -113,7 +113,7 @@ pub(crate) fn norms2_without(rows: Rows<'_>, bias: Option<&[f32]>) -> Vec<f64> {
 }
 
 /// How vectors compare with others, token by token.
-#[derive(Clone, Copy, PartialEq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Comparison {
     /// Sum of `||a|| / ||h||`, and over how many tokens.
     pub(crate) ratio: (f64, f64),

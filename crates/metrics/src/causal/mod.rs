@@ -29,7 +29,7 @@ pub use race::{Race, Standing, Standings};
 pub use state::{Found, Keep, KeepError};
 pub use table::Damage;
 
-use crate::{CausalEdit, Options, Selected};
+use crate::{CausalEdit, Options, Selected, Share, StateError};
 use entrants::Entrants;
 use state::State;
 use table::Table;
@@ -90,6 +90,8 @@ pub struct Causal {
     keep: Option<Keep>,
     plan: CausalPlan,
     state: State,
+    /// Parallel to the grid: whose changes are run here; all where `None`.
+    wanted: Option<Vec<bool>>,
 }
 
 impl Causal {
@@ -166,15 +168,64 @@ impl Causal {
                 found: Found::Nothing,
             },
             state,
+            wanted: None,
         };
-        let (done, of) = causal.measurements();
-        causal.plan.first = of;
-        causal.plan.found = match (done, found) {
+        causal.count(found);
+        Ok(Some(causal))
+    }
+
+    fn count(&mut self, found: bool) {
+        let (done, of) = self.measurements();
+        self.plan.first = of;
+        self.plan.found = match (done, found) {
             (0, false) => Found::Nothing,
             (0, true) => Found::Other,
             _ => Found::State { done, of },
         };
-        Ok(Some(causal))
+    }
+
+    /// Is a part of the scan from now on: runs the changes of its share of the cells alone. A race is run by all cells together.
+    ///
+    /// # Errors
+    /// Cells race, or the share is not one of cells.
+    pub fn of(mut self, share: &Share) -> Result<Self, StateError> {
+        if self.plan.racing.is_some() {
+            return Err(StateError::new(
+                "cells race for sequences, which takes all of them: --exact runs every cell on every sequence",
+            ));
+        }
+        if matches!(share, Share::Sequences(_)) {
+            return Err(StateError::new("changes of cells are shared out by cell"));
+        }
+        let was_there = self.plan.found != Found::Nothing;
+        self.wanted = Some(share.cells(self.model.cells().len()));
+        self.count(was_there);
+        Ok(self)
+    }
+
+    /// What it knows, for [`Causal::absorb`] of the whole scan.
+    ///
+    /// # Errors
+    /// What it knows cannot be written.
+    pub fn state(&self) -> Result<Vec<u8>, StateError> {
+        StateError::write(&self.state)
+    }
+
+    /// Takes what a part of the scan knows. Where parts know the same, they know it to the same bits.
+    ///
+    /// # Errors
+    /// It is of another scan.
+    pub fn absorb(&mut self, state: &[u8]) -> Result<(), StateError> {
+        let part: State = StateError::read(state)?;
+        if !part.is_like(&self.state) {
+            return Err(StateError::new("it is of other cells, sequences or changes"));
+        }
+        self.state.table.absorb(part.table);
+        Ok(())
+    }
+
+    fn is_wanted(&self, cell: usize) -> bool {
+        self.wanted.as_ref().is_none_or(|wanted| wanted[cell])
     }
 
     /// What the scan will take.
@@ -195,7 +246,10 @@ impl Causal {
     /// Every variant with every sequence that it is to get.
     fn each_target(&self, mut see: impl FnMut(usize, usize)) {
         for (one, targets) in self.entrants.iter().zip(&self.state.targets) {
-            for ((_, first), target) in one.running().zip(targets) {
+            for ((cell, first), target) in one.running().zip(targets) {
+                if !self.is_wanted(cell) {
+                    continue;
+                }
                 for variant in first..first + one.arms.len() {
                     self.order.iter().take(*target).for_each(|sequence| see(variant, *sequence));
                 }

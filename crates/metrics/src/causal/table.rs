@@ -40,6 +40,16 @@ impl Table {
         self.original.get(sequence)?.as_ref().map(|nll| nll.iter().sum())
     }
 
+    /// Takes what another table of the same scan knows.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        for (own, its) in self.damage.iter_mut().zip(other.damage) {
+            *own = own.take().or(its);
+        }
+        for (own, its) in self.original.iter_mut().zip(other.original) {
+            *own = own.take().or(its);
+        }
+    }
+
     pub(crate) fn get(&self, variant: usize, sequence: usize) -> Option<&Damage> {
         self.damage.get(variant * self.sequences + sequence)?.as_ref()
     }

@@ -41,10 +41,12 @@ pub fn scan_delta(
     };
     let threads = threads(request);
     let loads: Vec<Load> = (0..cells.len()).map(|index| scan.load(index)).collect();
-    let phases = phases(&loads, request.memory_bytes.unwrap_or(DEFAULT_MEMORY_BYTES), threads);
-    progress.start(cells.len(), loads.iter().map(|load| load.stored_bytes).sum());
-    run_phases(&phases, threads, &|| progress.is_cancelled(), &|worker, index, threads| {
-        scan.run(worker, index, threads).map_err(|source| ScanError::Cell { cell: cells[index].id, source })?;
+    let wanted: Vec<usize> = (0..cells.len()).filter(|index| request.wants(*index)).collect();
+    progress.start(wanted.len(), wanted.iter().map(|index| loads[*index].stored_bytes).sum());
+    let phases = phases(&loads, wanted, request.memory_bytes.unwrap_or(DEFAULT_MEMORY_BYTES), threads);
+    run_phases(&phases, threads, &|| progress.is_cancelled(), &|worker, turn| {
+        let index = turn.index;
+        scan.run(worker, index, turn.threads).map_err(|source| ScanError::Cell { cell: cells[index].id, source })?;
         progress.cell_done(cells[index].id, loads[index].stored_bytes);
         Ok(())
     })?;

@@ -11,6 +11,7 @@ use super::output_error::{FormatSums, Numbers, Scratch, add_errors};
 use super::sample::{LeftOut, Sample};
 use super::sums::GradientSums;
 use super::sweep::{RowSums, add_and_square, row_sums, square_sum, taylor_and_square};
+use crate::StateError;
 
 /// What every cell is looked at with.
 #[derive(Clone, Debug)]
@@ -64,6 +65,25 @@ pub(crate) struct Done {
     pub(crate) left_out: Vec<LeftOut>,
     /// Parallel to the formats of the demand: sums, or why the format cannot round the cell.
     pub(crate) formats: Vec<Result<FormatSums, String>>,
+}
+
+impl Done {
+    /// Takes what another pass knows of these sequences.
+    pub(crate) fn absorb(&mut self, other: &Self, sequences: &[usize], numbers: Numbers) -> Result<(), StateError> {
+        let foreign = || StateError::new("it is of other sequences or formats");
+        if self.sums.len() != other.sums.len() || self.formats.len() != other.formats.len() {
+            return Err(foreign());
+        }
+        sequences.iter().for_each(|s| self.sums[*s] = other.sums[*s]);
+        for (own, its) in self.formats.iter_mut().zip(&other.formats) {
+            match (own, its) {
+                (Ok(own), Ok(its)) => own.absorb(its, sequences, numbers).ok_or_else(foreign)?,
+                (Err(_), Err(_)) => {}
+                _ => return Err(foreign()),
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Running {

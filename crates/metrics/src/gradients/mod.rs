@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use tomo_map::Column;
 use tomo_map::stats::Bootstrap;
 use tomo_model::Model;
-use tomo_model::engine::{CellGradients, EngineError, GradientObserver, Loss, Objective};
+use tomo_model::engine::{CellGradients, EngineError, GradientObserver, Loss, Objective, Span};
 
 pub use path::IntegratedGradients;
 pub use sums::{GradientSums, WholeGradient};
@@ -36,7 +36,7 @@ use state::Finished;
 
 use crate::activations::CellShape;
 use crate::predicted::{Draws, DrawsError};
-use crate::{GradientFormula, Kind, Options, Selected};
+use crate::{GradientFormula, Kind, Options, Selected, Share, StateError};
 
 /// Scores the cells of a model by gradients of a text: watches a reverse pass over [`Gradients::objectives`].
 ///
@@ -54,6 +54,10 @@ pub struct Gradients {
     running: BTreeMap<usize, Running>,
     finished: Finished,
     workspace: Workspace,
+    /// What of the scan it is to see; all of it where `None`.
+    share: Option<Share>,
+    /// Parallel to the cells: which of them it is to see.
+    wanted: Vec<bool>,
 }
 
 impl Gradients {
@@ -86,9 +90,36 @@ impl Gradients {
             bootstrap: Bootstrap::new(lengths.len(), options.resamples, options.seed),
             running: BTreeMap::new(),
             finished: Finished::new(model),
+            wanted: vec![true; cells.len()],
+            share: None,
             cells,
             workspace: Workspace::default(),
         }
+    }
+
+    /// Is a part of the scan from now on, and sees nothing but its share: of a share of sequences, the pass is over those alone,
+    /// each with its [number](tomo_model::engine::Input::number).
+    #[must_use]
+    pub fn of(mut self, share: Share) -> Self {
+        self.wanted = share.cells(self.cells.len());
+        self.share = Some(share);
+        self
+    }
+
+    /// What it knows, for [`Gradients::absorb`] of the whole scan.
+    ///
+    /// # Errors
+    /// What it knows cannot be written.
+    pub fn state(&self) -> Result<Vec<u8>, StateError> {
+        StateError::write(&self.finished)
+    }
+
+    /// Takes what the part of the scan knows that had this share.
+    ///
+    /// # Errors
+    /// It is of another scan.
+    pub fn absorb(&mut self, state: &[u8], share: &Share) -> Result<(), StateError> {
+        self.finished.absorb(StateError::read(state)?, share, self.plan.numbers)
     }
 
     /// Whether nothing selected reads gradients in this pass.
@@ -100,11 +131,18 @@ impl Gradients {
     /// same tokens.
     pub fn objectives(&self) -> Vec<Objective> {
         let Plan { numbers, seed, .. } = &self.plan;
+        let text = match (&self.share, &self.text.positions) {
+            (Some(Share::Sequences(numbers)), Some(all)) => {
+                let own = numbers.iter().map(|number| all.get(*number).cloned().unwrap_or_default());
+                Objective { positions: Some(own.collect()), ..self.text.clone() }
+            }
+            _ => self.text.clone(),
+        };
         let drawn = |draw: usize| Objective {
             loss: Loss::Drawn { seed: *seed, draw: draw as u64 },
-            positions: self.text.positions.clone(),
+            positions: text.positions.clone(),
         };
-        numbers.text.iter().map(|_| self.text.clone()).chain((0..numbers.draws).map(drawn)).collect()
+        numbers.text.iter().map(|_| text.clone()).chain((0..numbers.draws).map(drawn)).collect()
     }
 
     /// What was drawn for a format that `predicted-kl-*` was asked for, of the cells that are done: for intervals, sets and
@@ -132,6 +170,7 @@ impl Gradients {
             cells: &self.cells,
             done: &self.finished.cells,
             layers_done: &self.finished.layers,
+            is_part: self.share.is_some(),
         }
     }
 
@@ -139,14 +178,27 @@ impl Gradients {
     fn about(&self) -> String {
         let ids: Vec<String> = self.selected.iter().map(Selected::id).collect();
         let Plan { numbers, lengths, scored, group, seed, leaves_out, .. } = &self.plan;
-        format!("{ids:?} {numbers:?} {lengths:?} {scored:?} {group} {seed} {leaves_out}")
+        let share = &self.share;
+        format!("{ids:?} {numbers:?} {lengths:?} {scored:?} {group} {seed} {leaves_out} {share:?}")
     }
 }
 
 impl GradientObserver for Gradients {
     fn see(&mut self, seen: &CellGradients<'_>) {
         let Numbers { first_draw, draws, sequences, .. } = self.plan.numbers;
-        let is_known = seen.cell < self.cells.len() && seen.spans.iter().all(|span| span.sequence < sequences);
+        let renumbered: Vec<Span>;
+        let seen = match &self.share {
+            None | Some(Share::Cells(_)) => seen,
+            Some(share) => {
+                let number =
+                    |span: &Span| Some(Span { sequence: share.number(span.sequence)?, rows: span.rows.clone() });
+                let Some(spans) = seen.spans.iter().map(number).collect() else { return };
+                renumbered = spans;
+                &CellGradients { spans: &renumbered, ..*seen }
+            }
+        };
+        let is_known = self.wanted.get(seen.cell).copied().unwrap_or(false)
+            && seen.spans.iter().all(|span| span.sequence < sequences);
         if !is_known || seen.gradients.len() < first_draw + draws || self.selected.is_empty() {
             return;
         }
@@ -159,6 +211,10 @@ impl GradientObserver for Gradients {
         self.finished.layer(layer, running.map(|(cell, running)| (cell, running.finish(&self.plan))));
     }
 
+    fn lowest_layer(&self) -> u32 {
+        lowest_layer(&self.cells, &self.wanted)
+    }
+
     fn save(&self) -> Vec<u8> {
         self.finished.save(&self.about())
     }
@@ -168,4 +224,10 @@ impl GradientObserver for Gradients {
         self.running.clear();
         Ok(())
     }
+}
+
+/// The lowest layer that holds a wanted cell.
+fn lowest_layer(cells: &[CellShape], wanted: &[bool]) -> u32 {
+    let wanted = cells.iter().zip(wanted).filter(|(_, wanted)| **wanted);
+    wanted.map(|(cell, _)| cell.id.layer).min().unwrap_or(0)
 }

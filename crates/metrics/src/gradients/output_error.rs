@@ -33,6 +33,25 @@ impl FormatSums {
     }
 }
 
+impl FormatSums {
+    /// Takes the sums of these sequences from another; `None` where the two are not of the same sequences and draws.
+    pub(crate) fn absorb(&mut self, other: &Self, sequences: &[usize], numbers: Numbers) -> Option<()> {
+        let take = |own: &mut [f64], its: &[f64]| -> Option<()> {
+            let all = numbers.sequences.max(1);
+            if own.len() != its.len() || !own.len().is_multiple_of(all) {
+                return None;
+            }
+            for (own, its) in own.chunks_exact_mut(all).zip(its.chunks_exact(all)) {
+                sequences.iter().for_each(|s| own[*s] = its[*s]);
+            }
+            Some(())
+        };
+        take(&mut self.squares, &other.squares)?;
+        take(&mut self.u, &other.u)?;
+        take(&mut self.v, &other.v)
+    }
+}
+
 /// Which objective is what.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Numbers {

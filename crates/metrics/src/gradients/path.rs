@@ -9,11 +9,12 @@ use tomo_model::engine::{Blend, CellGradients, EngineError, GradientObserver, In
 
 use super::cell::Done;
 use super::exchange::Exchange;
+use super::output_error::Numbers;
 use super::scores::{UNFINISHED, has_partner};
 use super::state::Finished;
 use super::sums::GradientSums;
 use crate::activations::{CellShape, with_interval};
-use crate::{GradientFormula, Kind, Options, Selected};
+use crate::{GradientFormula, Kind, Options, Selected, Share, StateError};
 
 /// Scores cells by gradients along the way from another sequence's embeddings to a sequence's own (`ig`): watches a reverse
 /// pass over [`IntegratedGradients::inputs`] with [`IntegratedGradients::objective`] alone.
@@ -31,6 +32,8 @@ pub struct IntegratedGradients {
     running: BTreeMap<usize, Walking>,
     /// Of the sums it is [`GradientSums::resample`] that is known.
     finished: Finished,
+    /// Parallel to the cells: which of them it is to see.
+    wanted: Vec<bool>,
 }
 
 /// One cell while its layer runs.
@@ -57,8 +60,34 @@ impl IntegratedGradients {
             bootstrap: Bootstrap::new(lengths.len(), options.resamples, options.seed),
             running: BTreeMap::new(),
             finished: Finished::new(model),
+            wanted: vec![true; cells.len()],
             cells,
         }
+    }
+
+    /// Is a part of the scan from now on, and sees nothing but its share of the cells. What starts from other sequences cannot be
+    /// cut along them ([`Selected::along`]).
+    #[must_use]
+    pub fn of(mut self, share: &Share) -> Self {
+        self.wanted = share.cells(self.cells.len());
+        self
+    }
+
+    /// What it knows, for [`IntegratedGradients::absorb`] of the whole scan.
+    ///
+    /// # Errors
+    /// What it knows cannot be written.
+    pub fn state(&self) -> Result<Vec<u8>, StateError> {
+        StateError::write(&self.finished)
+    }
+
+    /// Takes what the part of the scan knows that had this share.
+    ///
+    /// # Errors
+    /// It is of another scan.
+    pub fn absorb(&mut self, state: &[u8], share: &Share) -> Result<(), StateError> {
+        let numbers = Numbers { text: Some(0), first_draw: 1, draws: 0, sequences: self.lengths.len() };
+        self.finished.absorb(StateError::read(state)?, share, numbers)
     }
 
     /// Whether it was not selected, or there is no other sequence to start from: no pass is needed.
@@ -73,6 +102,7 @@ impl IntegratedGradients {
             tokens: tokens.clone(),
             blend: (step < self.steps)
                 .then(|| Blend { from: next(at).clone(), share: step as f32 / self.steps as f32 }),
+            number: None,
         };
         let points = |(at, tokens): (usize, &Vec<u32>)| {
             (1..=self.steps).map(|step| point(at, tokens, step)).collect::<Vec<Input>>()
@@ -124,7 +154,8 @@ impl IntegratedGradients {
     }
 
     fn about(&self) -> String {
-        format!("ig {:?} {:?} {} {}", self.lengths, self.scored, self.steps, self.seed)
+        let Self { lengths, scored, steps, seed, wanted, .. } = self;
+        format!("ig {lengths:?} {scored:?} {steps} {seed} {wanted:?}")
     }
 }
 
@@ -148,7 +179,8 @@ impl Walking {
 impl GradientObserver for IntegratedGradients {
     fn see(&mut self, seen: &CellGradients<'_>) {
         let points = self.steps * self.lengths.len();
-        let is_known = seen.cell < self.cells.len() && seen.spans.iter().all(|span| span.sequence < points);
+        let is_known = self.wanted.get(seen.cell).copied().unwrap_or(false)
+            && seen.spans.iter().all(|span| span.sequence < points);
         let Some(gradient) = seen.gradients.first().filter(|_| is_known && seen.id.expert.is_none()) else { return };
         let none = || Walking { sums: vec![GradientSums::default(); self.lengths.len()], ..Walking::default() };
         let walking = self.running.entry(seen.cell).or_insert_with(none);
@@ -164,6 +196,10 @@ impl GradientObserver for IntegratedGradients {
         let running = std::mem::take(&mut self.running).into_iter();
         let done = |(cell, walking): (usize, Walking)| (cell, Done { sums: walking.sums, ..Done::default() });
         self.finished.layer(layer, running.map(done));
+    }
+
+    fn lowest_layer(&self) -> u32 {
+        super::lowest_layer(&self.cells, &self.wanted)
     }
 
     fn save(&self) -> Vec<u8> {

@@ -28,6 +28,8 @@ pub(crate) struct Ended<'a> {
     pub(crate) done: &'a [Option<Done>],
     /// By layer.
     pub(crate) layers_done: &'a [bool],
+    /// Whether other cells or sequences were left to other parts of the scan.
+    pub(crate) is_part: bool,
 }
 
 /// Why a cell has no score.
@@ -128,7 +130,7 @@ impl Ended<'_> {
                 *sum += done.taylor * done.left_out.get(s).unwrap_or(&LeftOut::ALL).taylor;
             }
         }
-        let is_complete = self.layers_done.iter().all(|done| *done);
+        let is_complete = !self.is_part && self.layers_done.iter().all(|done| *done);
         let tokens = self.tokens();
         self.each(|_, done| {
             let gradient = |left: LeftOut, model: f64, tokens: f64| WholeGradient {

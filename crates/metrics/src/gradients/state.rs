@@ -5,6 +5,8 @@ use tomo_model::Model;
 use tomo_model::engine::EngineError;
 
 use super::cell::Done;
+use super::output_error::Numbers;
+use crate::{Share, StateError};
 
 const MAGIC: &str = "tomograph.gradients/1";
 
@@ -27,6 +29,30 @@ impl Finished {
         if let Some(done) = self.layers.get_mut(layer as usize) {
             *done = true;
         }
+    }
+
+    /// Takes what a part of the scan knows that had this share.
+    pub(crate) fn absorb(&mut self, part: Self, share: &Share, numbers: Numbers) -> Result<(), StateError> {
+        if part.layers.len() != self.layers.len() || part.cells.len() != self.cells.len() {
+            return Err(StateError::new("it is of another model"));
+        }
+        self.layers.iter_mut().zip(&part.layers).for_each(|(done, its)| *done |= its);
+        match share {
+            Share::Cells(cells) => {
+                let mut theirs = part.cells;
+                cells.iter().for_each(|cell| self.cells[*cell] = theirs[*cell].take());
+            }
+            Share::Sequences(sequences) => {
+                for (own, its) in self.cells.iter_mut().zip(part.cells) {
+                    match (own.as_mut(), its) {
+                        (_, None) => {}
+                        (None, its) => *own = its,
+                        (Some(own), Some(its)) => own.absorb(&its, sequences, numbers)?,
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// As bytes; `about` is what makes two passes alike.

@@ -40,7 +40,7 @@ pub fn scan_imatrix(
     let demand = Demand::of(&selected.iter().filter(|s| is_held(s)).copied().collect::<Vec<_>>());
     let schedule = Schedule::new(model, &Request { metrics: Vec::new(), ..request.clone() });
     let pool = pool(schedule.threads)?;
-    progress.start(model.cells().len(), if demand.weights { schedule.bytes() } else { 0 });
+    progress.start(schedule.cells(), if demand.weights { schedule.bytes() } else { 0 });
     let scan = Scan { model, request, selected: &selected, demand, progress, inputs };
     let (rows, failure) = (Mutex::new(vec![None; model.cells().len()]), Mutex::new(None));
     for phase in &schedule.phases {

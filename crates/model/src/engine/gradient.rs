@@ -16,11 +16,13 @@ pub struct Input {
     pub tokens: Vec<u32>,
     /// Where the embedding is not that of the tokens alone: a point on the way to them from other tokens.
     pub blend: Option<Blend>,
+    /// Number of the sequence in its text, which labels are drawn by; its index in the pass where `None`.
+    pub number: Option<u64>,
 }
 
 impl From<Vec<u32>> for Input {
     fn from(tokens: Vec<u32>) -> Self {
-        Self { tokens, blend: None }
+        Self { tokens, blend: None, number: None }
     }
 }
 
@@ -149,6 +151,12 @@ pub trait GradientObserver: Send {
     /// All groups of layer `layer` were handed out.
     fn layer_done(&mut self, layer: u32) {
         let _ = layer;
+    }
+
+    /// The lowest layer it is to see: where no observer wants to see more, the pass ends after it. Not asked of those who want
+    /// [parameters](GradientObserver::wants_parameters).
+    fn lowest_layer(&self) -> u32 {
+        0
     }
 
     /// Whether [`GradientObserver::parameter`] shall be called.

@@ -59,6 +59,8 @@ pub trait PassProgress: Sync {
 pub enum Until {
     /// After the last block: nothing is asked of the head.
     LastBlock,
+    /// After the block of this layer.
+    Layer(u32),
     /// After the losses of all tokens.
     Loss,
 }
@@ -168,8 +170,11 @@ impl Engine {
         self.check_sequences(sequences.iter().map(Vec::as_slice))?;
         let taps = Taps::new(observers);
         let groups = groups(sequences.iter().map(Vec::len), GROUP_ROWS);
-        progress
-            .start(groups.len() * self.architecture.layers.len() + usize::from(until == Until::Loss) * groups.len());
+        let layers = match until {
+            Until::Layer(last) => self.architecture.layers.len().min(last as usize + 1),
+            Until::LastBlock | Until::Loss => self.architecture.layers.len(),
+        };
+        progress.start(groups.len() * (layers + usize::from(until == Until::Loss)));
         let mut pass = Pass {
             engine: self,
             sequences,
@@ -180,10 +185,11 @@ impl Engine {
             tape: Tape::default(),
             progress,
         };
-        if !pass.blocks(plan.resident)? {
+        if !pass.blocks(layers, plan.resident)? {
             return Ok(Outcome { losses: Vec::new(), completed: false });
         }
-        let needs_final = until == Until::Loss || taps.wants(Tap::FinalHidden);
+        let is_whole = layers == self.architecture.layers.len();
+        let needs_final = until == Until::Loss || (is_whole && taps.wants(Tap::FinalHidden));
         let losses = match needs_final {
             false => Vec::new(),
             true => {
@@ -212,7 +218,7 @@ impl Engine {
             tape: Tape::default(),
             progress: &Unwatched,
         };
-        pass.blocks(false)?;
+        pass.blocks(self.architecture.layers.len(), false)?;
         pass.finish()?;
         let vocab = self.architecture.vocab;
         let mut all = vec![0.0; sequence.len() * vocab];
@@ -410,10 +416,10 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// All blocks in their order, afterwards kept where `keep` says so. `false`: cancelled.
-    fn blocks(&mut self, keep: bool) -> Result<bool, EngineError> {
+    /// The first `count` blocks in their order, afterwards kept where `keep` says so. `false`: cancelled.
+    fn blocks(&mut self, count: usize, keep: bool) -> Result<bool, EngineError> {
         let engine = self.engine;
-        let order: Vec<usize> = (0..engine.blocks.len()).collect();
+        let order: Vec<usize> = (0..count).collect();
         engine.each_block(&order, keep, |layer, block| Ok(self.block(layer, block)))
     }
 

@@ -45,7 +45,6 @@ impl Engine {
         self.check_sequences(inputs.iter().filter_map(|i| Some(i.blend.as_ref()?.from.as_slice())))?;
         self.check_objectives(inputs, objectives)?;
         let groups = reverse_groups(inputs.iter().map(|i| i.tokens.len()), objectives.len());
-        progress.start(groups.len() * (2 * self.architecture.layers.len() + 1));
         let mut pass = Reverse {
             engine: self,
             inputs,
@@ -62,6 +61,8 @@ impl Engine {
             tapes: Vec::new(),
             progress,
         };
+        let steps = 2 * self.architecture.layers.len() + 1 - pass.lowest_layer(observers);
+        progress.start(pass.groups.len() * steps);
         pass.run(observers)
     }
 
@@ -374,12 +375,17 @@ impl Reverse<'_> {
             Loss::Text => OwnedTargets::Labels(rows.iter().map(|(_, s, p)| self.inputs[*s].tokens[*p]).collect()),
             Loss::Labels(all) => OwnedTargets::Labels(rows.iter().map(|(_, s, p)| all[*s][p - 1]).collect()),
             Loss::Drawn { seed, draw } => OwnedTargets::Drawn(
-                rows.iter().map(|(_, s, p)| uniform([*seed, *draw, *s as u64, *p as u64])).collect(),
+                rows.iter().map(|(_, s, p)| uniform([*seed, *draw, self.number(*s), *p as u64])).collect(),
             ),
             Loss::Divergence(all) => OwnedTargets::Divergence(
                 rows.iter().flat_map(|(_, s, p)| &all[*s][(p - 1) * hidden..p * hidden]).copied().collect(),
             ),
         }
+    }
+
+    /// Number of a sequence of the pass in its text.
+    fn number(&self, sequence: usize) -> u64 {
+        self.inputs[sequence].number.unwrap_or(sequence as u64)
     }
 
     /// Losses by objective and sequence, of the tokens that are summed.
@@ -409,7 +415,7 @@ impl Reverse<'_> {
         let (hidden, layers) = (engine.architecture.hidden, &engine.architecture.layers);
         let At::Backward(above) = state.at else { return Ok(false) };
         let taps = Taps::new(&[]);
-        let order: Vec<usize> = (0..above).rev().collect();
+        let order: Vec<usize> = (self.lowest_layer(observers)..above).rev().collect();
         let mut scratch =
             Backward { residual: vec![0.0; self.rows() * hidden], tape: Tape::kept(), own: BlockGradients::default() };
         let done = engine.each_block(&order, self.plan.resident, |layer, weights| {
@@ -436,6 +442,12 @@ impl Reverse<'_> {
             }
         }
         Ok(done)
+    }
+
+    /// Where the way back ends: gradients of what lies below are nobody's.
+    fn lowest_layer(&self, observers: &[&mut dyn GradientObserver]) -> usize {
+        let lowest = |o: &&mut dyn GradientObserver| if o.wants_parameters() { 0 } else { o.lowest_layer() };
+        observers.iter().map(|o| lowest(o) as usize).min().unwrap_or(0)
     }
 
     /// One block backward on all groups. `false`: cancelled.

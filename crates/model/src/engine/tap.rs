@@ -90,7 +90,7 @@ impl<'a> Rows<'a> {
 }
 
 /// Where cells read: components that read the same rows share a port.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, serde::Serialize, serde::Deserialize)]
 pub enum Port {
     /// Input of q, k and v.
     Attention,

@@ -61,10 +61,10 @@ impl Tokenizer {
     /// tokens: a folder of downloads may hold another model's.
     ///
     /// # Errors
-    /// No tokenizer, one of a kind that is not supported, or a damaged one.
+    /// No tokenizer, one of a kind that is not supported, or a damaged one; one that a store does not give.
     pub fn for_checkpoint(source: &dyn Source) -> Result<Self, TextError> {
         let path = source.path();
-        let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new(".")) };
+        let folder = source.companions().map_err(|e| TextError::of_checkpoint(&e))?;
         let file = folder.join("tokenizer.json");
         let beside = file.is_file();
         match source.config() {

@@ -18,6 +18,7 @@ use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
 
 use clap::{CommandFactory, Parser};
+use tomo_checkpoint::store::{Account, take_accounts};
 use tomo_render::ColourLevel;
 
 pub use exit::Exit;
@@ -60,13 +61,25 @@ where
         Ok(cli) => {
             let typed = streams::command_as_typed(&args);
             let result = cli.command.run(&mut Context { streams: &mut *streams, typed });
-            result.unwrap_or_else(|error| report(&error, streams))
+            let exit = result.unwrap_or_else(|error| report(&error, streams));
+            say_what_was_fetched(streams);
+            exit
         }
         Err(error) => usage(&error, streams),
     };
     match streams.out.flush() {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => report(&error.into(), streams),
         _ => exit,
+    }
+}
+
+/// Says what was fetched from stores: somebody pays for it.
+fn say_what_was_fetched(streams: &mut Streams) {
+    for Account { address, fetched } in take_accounts() {
+        let (bytes, requests) = (numbers::bytes(fetched.bytes), numbers::count(fetched.requests));
+        let address = tomo_render::escape::plain(&address, 200);
+        // A closed stream leaves nobody to tell.
+        let _ = writeln!(streams.err, "note: {bytes} fetched from {address} in {requests} requests");
     }
 }
 

@@ -71,16 +71,12 @@ fn colours_of(support: Option<supports_color::ColorLevel>) -> ColourLevel {
     }
 }
 
-/// Command line as typed, for provenance: words with odd characters are quoted.
+/// Command line as typed, for provenance: words with odd characters are quoted, and addresses say no secrets.
 pub(super) fn command_as_typed(args: &[OsString]) -> String {
     let quote = |word: &OsString| {
-        let word = word.to_string_lossy();
+        let word = tomo_checkpoint::store::without_secrets(&word.to_string_lossy());
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:@%+".contains(c);
-        if !word.is_empty() && word.chars().all(plain) {
-            word.into_owned()
-        } else {
-            format!("'{}'", word.replace('\'', r"'\''"))
-        }
+        if !word.is_empty() && word.chars().all(plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
     };
     let program = std::iter::once("tomograph".to_owned());
     program.chain(args.iter().skip(1).map(quote)).collect::<Vec<_>>().join(" ")

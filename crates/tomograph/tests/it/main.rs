@@ -23,6 +23,7 @@ mod harness;
 mod help;
 mod map_and_show;
 mod measure;
+mod parts;
 mod plan;
 mod plan_files;
 mod quantize;

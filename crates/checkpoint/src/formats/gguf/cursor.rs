@@ -1,3 +1,4 @@
+use crate::backing::Head;
 use crate::layout::MAX_HEADER_BYTES;
 use crate::{Error, ErrorKind};
 
@@ -7,13 +8,16 @@ pub(super) struct Cursor<'a> {
     at: usize,
     /// The file goes on after what may be header, so that running out means "too long" and not "truncated".
     is_capped: bool,
+    /// Bytes of the file.
+    file_bytes: u64,
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) fn new(file: &'a [u8]) -> Self {
+    pub(super) fn new(file: Head<'a>) -> Self {
         let most = usize::try_from(MAX_HEADER_BYTES).unwrap_or(usize::MAX);
-        let header = file.get(..most).unwrap_or(file);
-        Self { header, at: 0, is_capped: header.len() < file.len() }
+        let header = file.bytes.get(..most).unwrap_or(file.bytes);
+        let is_capped = header.len() == most && file.file_bytes > MAX_HEADER_BYTES;
+        Self { header, at: 0, is_capped, file_bytes: file.file_bytes }
     }
 
     /// Bytes read so far.
@@ -36,23 +40,24 @@ impl<'a> Cursor<'a> {
         let end = usize::try_from(n).ok().and_then(|n| self.at.checked_add(n));
         let taken = end.and_then(|end| self.header.get(self.at..end));
         let Some(taken) = taken else {
-            return Err(self.ran_out(format!("{n} bytes for {what}")));
+            return Err(self.ran_out(format!("{n} bytes for {what}"), n));
         };
         self.at += taken.len();
         Ok(taken)
     }
 
-    fn ran_out(&self, expected: String) -> Error {
+    /// `bytes` more were needed.
+    fn ran_out(&self, expected: String, bytes: u64) -> Error {
         let error = if self.is_capped {
             Error::new(ErrorKind::Malformed, "the GGUF header is too long")
                 .found(format!("the limit of {MAX_HEADER_BYTES} bytes of header"))
                 .hint("a count or a length in the header is wrong; fetch the file again")
         } else {
             Error::new(ErrorKind::Malformed, "the GGUF header runs past the end of the file")
-                .found(format!("{} bytes before the file ends", self.left()))
+                .found(format!("{} bytes before the file ends", self.file_bytes.saturating_sub(self.position())))
                 .hint("the download or copy is probably incomplete; fetch the file again")
         };
-        error.at_byte(self.position()).expected(expected)
+        error.at_byte(self.position()).expected(expected).needing(self.position().saturating_add(bytes))
     }
 
     /// Refuses a count of items, each at least `item_bytes` long, that cannot be in what is left.
@@ -67,7 +72,10 @@ impl<'a> Cursor<'a> {
         };
         match count.checked_mul(item_bytes) {
             Some(bytes) if bytes <= self.left() => Ok(checked),
-            _ => Err(self.ran_out(format!("{count} {what} of at least {item_bytes} bytes each"))),
+            bytes => {
+                let expected = format!("{count} {what} of at least {item_bytes} bytes each");
+                Err(self.ran_out(expected, bytes.unwrap_or(u64::MAX)))
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::Parsed;
 use crate::backing::Backing;
 use crate::checkpoint::{Checkpoint, Part};
+use crate::files::Files;
 use crate::{Config, Error, ErrorKind, Format, MetaValue};
 
 /// Parts a file may be cut into.
@@ -31,8 +32,8 @@ pub(crate) fn is_first_or_whole(path: &Path) -> bool {
 }
 
 /// Opens a GGUF file and, if it says that it is one part of several, the others beside it.
-pub(crate) fn open(path: &Path, backing: Backing) -> Result<Checkpoint, Error> {
-    let Parsed { metadata, tensors } = super::parse(backing.bytes()).map_err(|e| e.in_file(path))?;
+pub(crate) fn open(place: &dyn Files, path: &Path, backing: Backing) -> Result<Checkpoint, Error> {
+    let Parsed { metadata, tensors } = backing.parse(super::parse).map_err(|e| e.in_file(path))?;
     let count = match metadata.get("split.count") {
         Some(&MetaValue::Unsigned(n)) if n > 1 => n,
         _ => 1,
@@ -43,11 +44,13 @@ pub(crate) fn open(path: &Path, backing: Backing) -> Result<Checkpoint, Error> {
     }
     let mut first = None;
     let mut parts = Vec::new();
-    for file in siblings(path, count)? {
-        let backing = Backing::map(&file).map_err(|e| {
+    let files = siblings(path, count)?;
+    place.expect(&files);
+    for file in files {
+        let backing = place.open(&file).map_err(|e| {
             e.hint(format!("the checkpoint is cut into {count} parts, which must lie side by side; fetch them all"))
         })?;
-        let Parsed { metadata, tensors } = super::parse(backing.bytes()).map_err(|e| e.in_file(&file))?;
+        let Parsed { metadata, tensors } = backing.parse(super::parse).map_err(|e| e.in_file(&file))?;
         check_part(&metadata, parts.len(), count).map_err(|e| e.in_file(&file))?;
         first.get_or_insert(metadata);
         parts.push(Part { path: file, backing, tensors });

@@ -27,7 +27,8 @@ use super::Edit;
 use crate::engine::{CellWeights, EngineError, Rewrite};
 
 /// How much of a matrix is kept.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Rank {
     /// So many singular values, 1 or more.
     Count(usize),

@@ -2,7 +2,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tomo_map::{Map, Measurement};
+use anyhow::{Context as _, ensure};
+use tomo_map::{Map, Measurement, Selection};
 use tomo_metrics::{Cast, Measured, OwnMetric};
 use tomo_model::change::{Edit, Rank};
 use tomo_render::escape::plain;
@@ -18,6 +19,7 @@ use crate::cli::progress::Bar;
 use crate::cli::{files, numbers};
 use crate::draws_file;
 use crate::measured_file;
+use crate::parts::{Cut, PART_FILE, Part, Shard};
 use crate::run::LossChoice;
 use crate::scan::{self, Request, Scan, Scanned};
 
@@ -60,6 +62,45 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     interventions: InterventionArgs,
+
+    #[command(flatten)]
+    part: PartArgs,
+}
+
+/// Which part of the scan is made.
+#[derive(clap::Args)]
+#[command(next_help_heading = "A part of the scan, for merge to put together with the others")]
+#[group(multiple = false)]
+struct PartArgs {
+    /// Scan these layers alone: 0-13, or several: 0-3,20
+    #[arg(long, value_name = "A-B,…", value_parser = layers)]
+    layers: Option<Selection>,
+
+    /// Scan these cells alone: attn.v, L12.mlp.down, L3-7.mlp, several separated by commas
+    #[arg(id = "part_cells", long = "cells", value_name = "CELLS")]
+    cells: Option<Selection>,
+
+    /// Make one of several parts of like size, e.g. 3/16: of cells or of sequences, whichever gives the same numbers; a line says which
+    #[arg(long, value_name = "N/OF")]
+    shard: Option<Shard>,
+}
+
+/// `0-13,20` as a selection of cells.
+fn layers(text: &str) -> Result<Selection, String> {
+    let address = |part: &str| format!("L{}", part.trim().trim_start_matches('L'));
+    let addresses: Vec<String> = text.split(',').map(address).collect();
+    let is_layers = |address: &String| !address.contains('.') && !address.contains('[');
+    match addresses.join(",").parse() {
+        Ok(selection) if addresses.iter().all(is_layers) => Ok(selection),
+        _ => Err("expected layers: 0-13, or several: 0-3,20".to_owned()),
+    }
+}
+
+impl PartArgs {
+    fn cut(&self) -> Option<Cut> {
+        let cells = self.layers.as_ref().or(self.cells.as_ref()).map(|selection| Cut::Cells(selection.clone()));
+        cells.or_else(|| self.shard.map(Cut::Shard))
+    }
 }
 
 /// What the model is compared with, and how.
@@ -88,7 +129,7 @@ impl ComparisonArgs {
     fn apply(&self, request: &mut Request, context: &mut Context<'_>) -> anyhow::Result<()> {
         if let Some(name) = &self.against {
             request.against = Some(locate(name, context)?);
-            request.against_name.clone_from(name);
+            request.against_name = tomo_checkpoint::store::without_secrets(name);
         }
         request.cast = self.cast;
         request.partial = self.partial;
@@ -212,6 +253,7 @@ impl Args {
         request.text = self.run.text(request.options.seed)?;
         request.run = self.run.options(request.threads);
         request.imatrix.clone_from(&self.imatrix);
+        request.cut = self.part.cut();
         let folder = self.out.clone().unwrap_or_else(|| default_folder(&request));
         self.gradients.apply(&mut request, &folder)?;
         self.interventions.apply(&mut request, &folder)?;
@@ -220,8 +262,22 @@ impl Args {
 
     pub(super) fn run(self, context: &mut Context<'_>) -> anyhow::Result<Exit> {
         let (request, folder) = self.request(context)?;
-        let scanned = scan_with_progress(&request, Some(&self.run), context)?;
-        self.leave(&request, scanned, &folder, context)
+        let mut scanned = scan_with_progress(&request, Some(&self.run), context)?;
+        let part = scanned.part.take();
+        if let (Some(Cut::Shard(_)), Some(part)) = (&request.cut, &part) {
+            write_part(part, &folder, context)?;
+            sweep_up(&request, &scanned.spent);
+            return Ok(Exit::Success);
+        }
+        if matches!(request.cut, Some(Cut::Shard(_))) {
+            writeln!(context.streams.err, "interrupted: a part is written whole or not at all")?;
+            return Ok(Exit::Interrupted);
+        }
+        let exit = self.leave(&request, scanned, &folder, context)?;
+        if let Some(part) = &part {
+            write_part(part, &folder, context)?;
+        }
+        Ok(exit)
     }
 
     /// Makes the map for a program that embeds us, with metrics of its own beside those asked for; instead of those, where none was asked
@@ -244,18 +300,8 @@ impl Args {
 
     /// Writes the results to `folder`, and removes what was kept to make them.
     fn write(&self, request: &Request, scanned: &Scanned, folder: &Path) -> anyhow::Result<()> {
-        self.look.write_all(&scanned.map, folder, "map")?;
-        for (name, content) in kept_files(scanned)? {
-            files::write_whole(&folder.join(name), &content)?;
-        }
-        for done in &scanned.spent {
-            // Only space is at stake: the results are written.
-            let _ = std::fs::remove_dir_all(done);
-        }
-        if let Some(resume) = &request.keep {
-            // Stays where a pass is not over, or where something else is in it.
-            let _ = std::fs::remove_dir(resume);
-        }
+        write_results(&self.look, scanned, folder)?;
+        sweep_up(request, &scanned.spent);
         Ok(())
     }
 
@@ -285,6 +331,41 @@ impl Args {
         }
         Ok(exit)
     }
+}
+
+/// Writes a map to a folder, with all that goes beside it.
+pub(super) fn write_results(look: &Look, scanned: &Scanned, folder: &Path) -> anyhow::Result<()> {
+    look.write_all(&scanned.map, folder, "map")?;
+    for (name, content) in kept_files(scanned)? {
+        files::write_whole(&folder.join(name), &content)?;
+    }
+    Ok(())
+}
+
+/// Removes what only served to go on from, when the results are safe.
+fn sweep_up(request: &Request, spent: &[PathBuf]) {
+    for done in spent {
+        // Only space is at stake: the results are written.
+        let _ = std::fs::remove_dir_all(done);
+    }
+    if let Some(resume) = &request.keep {
+        // Stays where a pass is not over, or where something else is in it.
+        let _ = std::fs::remove_dir(resume);
+    }
+}
+
+/// Writes a part of a scan to its folder.
+fn write_part(part: &Part, folder: &Path, context: &mut Context<'_>) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let path = folder.join(PART_FILE);
+    files::write_whole(&path, &part.to_bytes()?)?;
+    writeln!(
+        context.streams.out,
+        "part {}: {}\n  put parts together with: tomograph merge PART… -o MAP",
+        part.cut(),
+        path.display()
+    )?;
+    Ok(())
 }
 
 /// Says which metrics come along that were not asked for.
@@ -342,6 +423,10 @@ pub(super) fn scan_with_progress(
     context: &mut Context<'_>,
 ) -> anyhow::Result<Scanned> {
     if let Some(files) = tomo_checkpoint::open_adapter(&request.path)? {
+        ensure!(
+            request.cut.is_none(),
+            "an adapter is scanned whole: it takes seconds\n  hint: leave --shard, --layers and --cells out"
+        );
         let scan = AdapterScan::new(&files, request)?;
         write_notes(scan.notes(), context)?;
         return watched(context, |bar| scan.run(bar));
@@ -352,6 +437,9 @@ pub(super) fn scan_with_progress(
         announce_scan(&scan, text, context)?;
     }
     write_notes(scan.notes(), context)?;
+    for line in scan.part_in_words() {
+        writeln!(context.streams.err, "{line}")?;
+    }
     watched(context, |bar| scan.run(bar))
 }
 
@@ -402,8 +490,14 @@ pub(super) fn summary(map: &Map, folder: &Path, context: &mut Context<'_>) -> an
 
 /// `tomograph-` and the last part of the model's name, without what only says which format it is in.
 fn default_folder(request: &Request) -> PathBuf {
-    let name = request.path.canonicalize().unwrap_or_else(|_| request.path.clone());
+    let path = request.path.canonicalize().unwrap_or_else(|_| request.path.clone());
+    let name = PathBuf::from(tomo_checkpoint::store::without_secrets(&path.to_string_lossy()));
     let name = name.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
     let stem = name.trim_end_matches(".gguf").trim_end_matches(".safetensors");
-    PathBuf::from(format!("tomograph-{stem}"))
+    let part = match &request.cut {
+        None => String::new(),
+        Some(Cut::Cells(selection)) => format!("-{}", selection.to_string().replace(',', "+")),
+        Some(Cut::Shard(shard)) => format!("-part-{}-of-{}", shard.number(), shard.of()),
+    };
+    PathBuf::from(format!("tomograph-{stem}{part}"))
 }

@@ -12,6 +12,7 @@ mod list;
 mod man;
 mod map;
 mod measure;
+mod merge;
 mod model_args;
 mod perplexity;
 mod plan;
@@ -30,6 +31,7 @@ pub(super) use map::kept_files;
 #[derive(Subcommand)]
 pub(super) enum Command {
     Map(map::Args),
+    Merge(merge::Args),
     Show(show::Args),
     Agree(agree::Args),
     Diff(diff::Args),
@@ -51,6 +53,7 @@ impl Command {
     pub(super) fn run(self, context: &mut Context<'_>) -> anyhow::Result<Exit> {
         match self {
             Self::Map(args) => args.run(context),
+            Self::Merge(args) => args.run(context),
             Self::Show(args) => args.run(context),
             Self::Agree(args) => args.run(context),
             Self::Diff(args) => args.run(context),

@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use tomo_checkpoint::hub::{self, HubOptions};
+use tomo_checkpoint::store;
 use tomo_model::{CellOverride, Model};
 
 use super::Context;
@@ -13,7 +14,8 @@ use crate::scan::{self, Request};
 #[derive(clap::Args)]
 pub(crate) struct ModelArgs {
     /// A folder with config.json and safetensors, a .safetensors or .gguf file, a PEFT adapter's folder (map, inspect), or
-    /// a hub name: org/name, org/name@revision, org/name:Q4_K_M, org/name/file.gguf
+    /// a hub name (org/name, org/name@revision, org/name:Q4_K_M, org/name/file.gguf), or an address: s3://bucket/folder, gs://,
+    /// az://, https://
     #[arg(value_name = "MODEL")]
     model: String,
 
@@ -44,7 +46,7 @@ impl ModelArgs {
     pub(super) fn request(&self, metrics: &str, context: &mut Context<'_>) -> anyhow::Result<Request> {
         let mut request = Request::new("").metrics(metrics)?;
         request.path = locate(&self.model, context)?;
-        request.name.clone_from(&self.model);
+        request.name = store::without_secrets(&self.model);
         request.cells.clone_from(&self.cells);
         request.options.group = usize::try_from(self.group)?;
         request.options.seed = self.seed;
@@ -55,8 +57,12 @@ impl ModelArgs {
     }
 }
 
-/// Where the model that is called `name` is on disk; a hub name is fetched into the hub's own cache.
+/// Where the model that is called `name` is: on disk, a hub name being fetched into the hub's own cache; or the address itself,
+/// which is read by ranges.
 pub(super) fn locate(name: &str, context: &mut Context<'_>) -> anyhow::Result<PathBuf> {
+    if store::is_address(Path::new(name)) {
+        return Ok(PathBuf::from(name));
+    }
     // `models/llama.gguf` beside a folder `models` is a path with a typing error, not a repository.
     let parent_exists = Path::new(name).parent().is_some_and(|p| !p.as_os_str().is_empty() && p.exists());
     if parent_exists || !hub::is_repo_id(name) {
