@@ -18,6 +18,7 @@ from ._commands import (
     imatrix,
     inspect,
     measure,
+    merge,
     perplexity,
     plan,
     quantize,

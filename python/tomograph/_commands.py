@@ -118,6 +118,23 @@ def diff(first: Any, second: Any, metrics: Any = None, *, out: Any = None, **opt
     return map
 
 
+def merge(parts: Any, *, out: Any = None, **options: Any) -> Map:
+    with tempfile.TemporaryDirectory(prefix="tomograph-") as folder:
+        paths = [_part_on_disk(part, Path(folder, str(at))) for at, part in enumerate(_several(parts))]
+        _run(arguments("merge", paths, {"out": out or folder, **options}))
+        return Map.load(out or folder)
+
+
+def _part_on_disk(part: Any, path: Path) -> Any:
+    content = part.part if isinstance(part, Map) else part
+    if content is None:
+        raise ValueError(f"{part!r} is no part of a scan: layers=, cells= or shard= make one")
+    if not isinstance(content, bytes):
+        return content
+    path.write_bytes(content)
+    return path
+
+
 def agree(maps: Any, truth: Any = None, **options: Any) -> Result:
     with _on_disk(*_several(maps)) as paths:
         return Result(_json(arguments("agree", paths, {"with_": truth, **options}))[1])

@@ -338,6 +338,9 @@ impl Args {
         let scanned = scan_with_progress(&request, Some(&self.run), context)?;
         if self.out.is_some() {
             self.write(&request, &scanned, &folder)?;
+            if let Some(part) = &scanned.part {
+                write_part(part, &folder, context)?;
+            }
         }
         Ok(scanned)
     }
