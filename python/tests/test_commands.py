@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import pickle
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,23 @@ def test_a_difference_is_a_map(demo: Path, tuned: Path, tmp_path: Path) -> None:
     assert difference.comparison is not None and difference.comparison["metrics"][0]["metric"] == "rms"
     difference.save(tmp_path / "diff")
     assert (tmp_path / "diff" / "diff.json").exists() and tomograph.Map.load(tmp_path / "diff") == difference
+
+
+def test_parts_in_memory_and_in_folders_merge_to_the_whole(demo: Path, tmp_path: Path) -> None:
+    options = {"tokens": 256, "sequence": 64, "threads": 2}
+    whole = tomograph.scan(demo, ["rms", "input-energy"], **options)  # type: ignore[arg-type]
+    first = tomograph.scan(demo, ["rms", "input-energy"], shard="1/2", **options)  # type: ignore[arg-type]
+    second = tomograph.scan(demo, ["rms", "input-energy"], shard="2/2", out=tmp_path / "second", **options)  # type: ignore[arg-type]
+    assert whole.part is None and first.part and (tmp_path / "second" / "part.tomograph").read_bytes() == second.part
+    for parts in ([first, second], [first.part, tmp_path / "second"], [pickle.loads(pickle.dumps(first)), second]):
+        merged = tomograph.merge(parts)
+        assert (merged.array("rms") == whole.array("rms")).all()
+        assert merged.array("input-energy") == pytest.approx(whole.array("input-energy"), rel=1e-12)
+        assert merged.part is None
+    with pytest.raises(tomograph.Error, match="2/2|missing"):
+        tomograph.merge([first])
+    with pytest.raises(ValueError, match="no part"):
+        tomograph.merge([whole, first])
 
 
 def test_agreement_of_maps_in_memory(demo: Path, costs: tomograph.Map) -> None:

@@ -18,6 +18,7 @@ from ._commands import (
     imatrix,
     inspect,
     measure,
+    merge,
     perplexity,
     plan,
     quantize,
@@ -27,6 +28,7 @@ from ._commands import (
 from ._error import Error
 from ._map import Map
 from ._own import OwnMetric, metric
+from ._parts import Part, merge, part
 from ._registry import Client, Component, Edit, Family, Metric, NumberFormat, Normalisation, OutputFormat
 from ._results import Page, Plan, Proof, Result
 from ._tomograph import Cell, __version__
@@ -45,6 +47,7 @@ __all__ = [
     "OutputFormat",
     "OwnMetric",
     "Page",
+    "Part",
     "Plan",
     "Proof",
     "Result",
@@ -55,7 +58,9 @@ __all__ = [
     "imatrix",
     "inspect",
     "measure",
+    "merge",
     "metric",
+    "part",
     "perplexity",
     "plan",
     "quantize",

@@ -52,6 +52,9 @@ def scan(
     noise_levels: float | Sequence[float] | None = None,
     noise_seeds: int | None = None,
     rank: str | float | None = None,
+    layers: str | Sequence[str] | None = None,
+    cells: str | None = None,
+    shard: str | None = None,
 ) -> Map:
     """Scan a model, or what an adapter changes, and draw the map
 
@@ -110,6 +113,12 @@ def scan(
     noise_seeds: Draws of noise of each size [default: 2]
     rank: What lowrank-kl keeps of a cell: a share of its singular values (0.5), or a number of them (32) [default:
         0.5]
+
+    A part of the scan, for merge to put together with the others
+    layers: Scan these layers alone: 0-13, or several: 0-3,20
+    cells: Scan these cells alone: attn.v, L12.mlp.down, L3-7.mlp, several separated by commas
+    shard: Make one of several parts of like size, e.g. 3/16: of cells or of sequences, whichever gives the same
+        numbers; a line says which
     """
 
 def plan(
@@ -399,6 +408,31 @@ def diff(
     force: Compare what both maps have of cells, where layers or shapes are not the same
     top: Cells that moved most, for each metric with json, else for the one that is drawn [default: 10]
     out: Folder for the results: diff.json, diff.csv, report.html, report.md and one picture per metric
+    normalise: How scores are made comparable (see: list normalisations) [default: the one that suits the metric]
+    origin: Where layer 0 is [default: bottom]
+    palette: Colours: blue - white - orange, viridis, or whichever suits the metric [default: figure]
+    full_range: Colour the full range, even where outliers leave little of it for the rest
+    """
+
+def merge(
+    parts: Sequence[Map | bytes | StrPath],
+    *,
+    out: StrPath | None = None,
+    model: StrPath | None = None,
+    normalise: str | None = None,
+    origin: Literal['bottom', 'top'] | None = None,
+    palette: Literal['figure', 'uniform', 'auto'] | None = None,
+    full_range: bool = False,
+) -> Map:
+    """Put parts of a scan together to the map that one scan would have made
+
+    Parts come from map with shard, layers or cells, made with otherwise the same command line, anywhere. Every cell
+    and every sequence has to be in one part; what is missing or there twice is named.
+
+    Parts may be maps in memory, their `part`, or folders.
+
+    model: Where the checkpoint is, if not where the parts found it; read only where scores take weights and sums
+        over all sequences
     normalise: How scores are made comparable (see: list normalisations) [default: the one that suits the metric]
     origin: Where layer 0 is [default: bottom]
     palette: Colours: blue - white - orange, viridis, or whichever suits the metric [default: figure]

@@ -84,6 +84,11 @@ class Map:
         """Whether the scan was ended before it was done."""
         return self._core.ended_early
 
+    @property
+    def part(self) -> bytes | None:
+        """Of a part of a scan (layers=, cells=, shard=): what `tomograph.merge` puts together with others. None of whole scans."""
+        return dict(self._core.parts()[1]).get("part.tomograph")
+
     def info(self, metric: str | Enum) -> dict[str, Any]:
         """What a metric's numbers are: title, unit, direction, caveat."""
         found: dict[str, Any] = json.loads(self._core.info(_id(metric)))

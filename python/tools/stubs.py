@@ -71,6 +71,14 @@ FUNCTIONS: dict[str, tuple[str, list[str], list[str], set[str], str, str]] = {
         "Map",
         "The difference is a map; its `comparison` says in what the two are not alike, and what moved most.",
     ),
+    "merge": (
+        "merge",
+        ["parts: Sequence[Map | bytes | StrPath]"],
+        ["out: StrPath | None = None"],
+        {"out"},
+        "Map",
+        "Parts may be maps in memory, their `part`, or folders.",
+    ),
     "agree": (
         "agree",
         ["maps: Map | StrPath | Sequence[Map | StrPath]", "truth: Metric | str | None = None"],
@@ -110,6 +118,8 @@ def type_of(argument: dict[str, Any]) -> str:
         one = "str | float"
     else:
         one = "str"
+    if name == "MODEL":
+        one = "StrPath"
     if "=" in name:
         one = f"Mapping[str, str] | {one}"
     if is_list or argument["many_values"] or argument["repeated"]:

@@ -6,9 +6,11 @@ use tomo_render::{Format, Terminal, Writer};
 
 use crate::cli::files::{read_map, write_whole};
 use crate::cli::output::Look;
+use crate::parts::PART_FILE;
 use crate::scan::Scanned;
 
-/// A map, with the files that a scan keeps beside it: what was drawn, what every change did to every sequence.
+/// A map, with the files that a scan keeps beside it: what was drawn, what every change did to every sequence; of a part of a
+/// scan, the part.
 #[derive(Clone, Debug, Default)]
 pub struct Kept {
     /// The map.
@@ -21,7 +23,7 @@ pub struct Kept {
 
 impl Kept {
     /// Files that may lie beside a map and belong to it.
-    pub const BESIDE: [&str; 4] = [Self::DRAWS_JSON, "draws.csv", Self::MEASURED_JSON, "measured.csv"];
+    pub const BESIDE: [&str; 5] = [Self::DRAWS_JSON, "draws.csv", Self::MEASURED_JSON, "measured.csv", PART_FILE];
     /// What every draw said of every cell.
     pub(crate) const DRAWS_JSON: &'static str = "draws.json";
     /// What every sequence said of every cell.
@@ -29,7 +31,10 @@ impl Kept {
 
     /// What a scan leaves.
     pub(crate) fn of(scanned: Scanned) -> anyhow::Result<Self> {
-        let beside = crate::cli::commands::kept_files(&scanned)?;
+        let mut beside = crate::cli::commands::kept_files(&scanned)?;
+        if let Some(part) = &scanned.part {
+            beside.push((PART_FILE, part.to_bytes()?));
+        }
         let ended_early = scanned.ended_early || crate::scan::is_partial(&scanned.map.columns);
         Ok(Self { map: scanned.map, beside, ended_early })
     }
