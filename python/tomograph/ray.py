@@ -22,8 +22,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import ray
-import ray.exceptions
+import ray as _package
 
 from . import _scan, _tomograph
 from ._arguments import options_of, said
@@ -33,6 +32,9 @@ from ._map import Map
 from ._progress import Progress, Told
 
 __all__ = ["parts", "scan"]
+
+#: Without its types, of which only some are there.
+ray: Any = _package
 
 #: Options of `tomograph map` that name a file the tasks read.
 FILES = ("text", "answers", "token-ids", "tokenizer", "imatrix")
@@ -101,8 +103,8 @@ def parts(
     if not any(word.startswith("--memory") for word in words) and foreseen["sequences"]:
         words.append(f"--memory={foreseen['peak_bytes']}B")
     words, files = _apart(words)
-    board = _Board.remote()
-    task = _part.options(num_cpus=num_cpus, memory=needed, max_retries=retries)
+    board = ray.remote(num_cpus=0)(_Board).remote()
+    task = ray.remote(num_cpus=num_cpus, memory=needed, max_retries=retries)(_part)
     shipped = {place: ray.put(content) for place, content in files.items()}
     names = list(shipped)
     refs = [
@@ -173,7 +175,6 @@ def _room(num_cpus: float, memory_bytes: int) -> int:
     return max(1, min(by_cores, by_memory))
 
 
-@ray.remote(num_cpus=0)
 class _Board:
     """Where parts say how far they are."""
 
@@ -189,7 +190,6 @@ class _Board:
         return sum(share for share, _ in self.shares.values()), self.shares.get(last, (0.0, ""))[1]
 
 
-@ray.remote
 def _part(board: Any, cut: str, words: list[str], names: list[str], *contents: bytes) -> bytes:
     told = 0.0
     board.reached.remote(cut, 0.0, "")
