@@ -17,6 +17,11 @@ check:
 deny:
     cargo deny check
 
+# The Python package on the dev profile, and its tests (needs maturin)
+python:
+    maturin develop -m python/Cargo.toml -E arrow,pandas,plot,test
+    python -m pytest python/tests
+
 # Main job on generated data
 demo:
     cargo run --release -- demo

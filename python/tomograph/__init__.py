@@ -28,7 +28,6 @@ from ._commands import (
 from ._error import Error
 from ._map import Map
 from ._own import OwnMetric, metric
-from ._parts import Part, merge, part
 from ._registry import Client, Component, Edit, Family, Metric, NumberFormat, Normalisation, OutputFormat
 from ._results import Page, Plan, Proof, Result
 from ._tomograph import Cell, __version__
@@ -47,7 +46,6 @@ __all__ = [
     "OutputFormat",
     "OwnMetric",
     "Page",
-    "Part",
     "Plan",
     "Proof",
     "Result",
@@ -60,7 +58,6 @@ __all__ = [
     "measure",
     "merge",
     "metric",
-    "part",
     "perplexity",
     "plan",
     "quantize",

@@ -26,10 +26,10 @@ import ray
 import ray.exceptions
 
 from . import _scan, _tomograph
-from ._arguments import options_of
+from ._arguments import options_of, said
 from ._error import Error
+from ._commands import merge
 from ._map import Map
-from ._parts import Part, made, merge
 from ._progress import Progress, Told
 
 __all__ = ["parts", "scan"]
@@ -87,7 +87,7 @@ def parts(
     memory_bytes: int | None = None,
     retries: int = 3,
     progress: bool | Progress = False,
-) -> list[Part]:
+) -> list[bytes]:
     """All parts of the scan that the words of a command line (`["map", MODEL, …]`) ask for."""
     threads = max(1, int(num_cpus))
     words = [*_without(words, (*NOT_FOR_PARTS, "threads")), f"--threads={threads}"]
@@ -111,7 +111,8 @@ def parts(
     try:
         with Told(progress) as tell:
             _wait(refs, board, tell)
-        return [Part(data, f"part {number}/{shards}") for number, data in enumerate(ray.get(refs), 1)]
+        made: list[bytes] = ray.get(refs)
+        return made
     except BaseException as error:
         for ref in refs:
             ray.cancel(ref, force=True)
@@ -121,7 +122,7 @@ def parts(
         raise
 
 
-def parts_of(words: Sequence[str], progress: bool | Progress = False) -> list[Part]:
+def parts_of(words: Sequence[str], progress: bool | Progress = False) -> list[bytes]:
     """All parts of the scan that the words of a command line `map … --ray ADDRESS` ask for, as these say."""
     shards, retries, threads = (_value(words, name) for name in ("shards", "ray-retries", "threads"))
     return parts(
@@ -136,11 +137,13 @@ def parts_of(words: Sequence[str], progress: bool | Progress = False) -> list[Pa
 
 def main(words: Sequence[str]) -> int:
     """`tomograph map … --ray ADDRESS`: makes the parts on the cluster, and leaves what `tomograph merge` leaves; its exit code."""
-    made_parts = parts_of(words, sys.stderr.isatty())
+    made = parts_of(words, sys.stderr.isatty())
     look = _only(words, ("normalise", "normalize", "origin", "palette", "full-range"))
     out = _value(words, "out")
     with tempfile.TemporaryDirectory(prefix="tomograph-") as folder:
-        places = [str(part.save(Path(folder, str(at))).parent) for at, part in enumerate(made_parts)]
+        places = [str(Path(folder, str(at))) for at in range(len(made))]
+        for place, part in zip(places, made, strict=True):
+            Path(place).write_bytes(part)
         return _tomograph.main(["merge", *places, *(["--out", out] if out else []), *look])
 
 
@@ -200,9 +203,10 @@ def _part(board: Any, cut: str, words: list[str], names: list[str], *contents: b
 
     places = {name: _on_this_node(name, content) for name, content in zip(names, contents, strict=True)}
     own = [functools.reduce(lambda word, name: word.replace(name, str(places[name])), names, word) for word in words]
-    part = made([*own, f"--shard={cut}"], tell)
+    part, text = _tomograph.part([*own, f"--shard={cut}"], tell)
+    said(text)
     board.reached.remote(cut, 1.0, f"part {cut}")
-    return part.data
+    return part
 
 
 def _wait(refs: list[Any], board: Any, tell: Progress | None) -> None:
