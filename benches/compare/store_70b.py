@@ -6,7 +6,8 @@
 ROOT gets the objects: files with holes, 141 GB of length, a few of its tensors written (160 MB of disk). They are served by s3rver (npm),
 which streams them from disk, answers ranges and checks signatures; PATH is its executable. One worker after the other is one
 process of `tomograph map s3://… --layers A-B`. Recorded for each: bytes that the store sent, beside the bytes of its cells;
-requests; seconds; peak memory, by the kernel's count. Scores are held against numpy.
+requests; seconds; peak memory, by the kernel's count. The parts are merged,
+and the map's scores held against numpy.
 """
 
 import argparse
@@ -145,7 +146,13 @@ def serve(executable, root):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-    command = [executable, "--directory", root, "--address", "127.0.0.1", "--port", str(port), "--silent"]
+    # Its default pieces of 64 KiB cost more than what they carry.
+    wide = pathlib.Path(root) / "wide.js"
+    wide.write_text(
+        "const fs = require('fs'), open = fs.createReadStream;\n"
+        "fs.createReadStream = (path, options) => open(path, { ...options, highWaterMark: 1 << 20 });\n"
+    )
+    command = ["node", "--require", wide.resolve(), executable, "--directory", root, "--address", "127.0.0.1", "--port", str(port), "--silent"]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     for _ in range(100):
         try:
@@ -154,6 +161,32 @@ def serve(executable, root):
         except OSError:
             time.sleep(0.1)
     sys.exit("the server does not start")
+
+
+def peer(port):
+    """Bytes per second of the same server to boto3, a file in pieces of 8 MiB by sixteen threads, thrown away."""
+    import concurrent.futures
+
+    import boto3
+
+    client = boto3.client(
+        "s3",
+        endpoint_url=f"http://127.0.0.1:{port}",
+        region_name="us-east-1",
+        aws_access_key_id="S3RVER",
+        aws_secret_access_key="S3RVER",
+    )
+    key = sorted(o["Key"] for o in client.list_objects_v2(Bucket=BUCKET, Prefix=f"{NAME}/model-")["Contents"])[0]
+    length = client.head_object(Bucket=BUCKET, Key=key)["ContentLength"]
+
+    def read(start):
+        end = min(start + (8 << 20), length) - 1
+        return len(client.get_object(Bucket=BUCKET, Key=key, Range=f"bytes={start}-{end}")["Body"].read())
+
+    begun = time.perf_counter()
+    with concurrent.futures.ThreadPoolExecutor(16) as threads:
+        total = sum(threads.map(read, range(0, length, 8 << 20)))
+    return total / (time.perf_counter() - begun)
 
 
 def fetched(said):
@@ -207,24 +240,23 @@ def main():
     }
     per_shard = args.layers // args.shards
     numbers = [int(k) for k in args.only.split(",")] if args.only else range(args.shards)
-    workers, scores = [], {}
+    workers = []
+    parts = tempfile.TemporaryDirectory()
     try:
+        rates = [peer(port)]
         for number in numbers:
             first = number * per_shard
-            with tempfile.TemporaryDirectory() as folder:
-                command = [args.program, "map", f"s3://{BUCKET}/{NAME}", "--metric", "rms", "--threads", str(args.threads)]
-                command += ["--layers", f"{first}-{first + per_shard - 1}", "--out", folder]
-                run = watch(command, environment, 0)
-                if run["exit_code"]:
-                    sys.exit(run["stderr_tail"])
-                found = scores_of(pathlib.Path(folder))
+            folder = pathlib.Path(parts.name, f"part-{number}")
+            command = [args.program, "map", f"s3://{BUCKET}/{NAME}", "--metric", "rms", "--threads", str(args.threads)]
+            command += ["--layers", f"{first}-{first + per_shard - 1}", "--out", folder]
+            run = watch(command, environment, 0)
+            if run["exit_code"]:
+                sys.exit(run["stderr_tail"])
             bytes_fetched, requests = fetched(run["stderr_tail"])
             cells = per_shard * LAYER_BYTES
-            scores |= found
             workers.append(
                 {
                     "layers": f"{first}-{first + per_shard - 1}",
-                    "cells": len(found),
                     "cell_bytes": cells,
                     "fetched_bytes": round(bytes_fetched),
                     "fetched_over_cells": bytes_fetched / cells,
@@ -235,6 +267,15 @@ def main():
                 }
             )
             print(json.dumps(workers[-1]), flush=True)
+        rates.append(peer(port))
+        print(f"boto3: {rates[0] / 1e6:.0f} and {rates[1] / 1e6:.0f} MB/s", flush=True)
+        whole = pathlib.Path(parts.name, "map")
+        if not args.only:
+            made = sorted(pathlib.Path(parts.name).glob("part-*"))
+            subprocess.run([args.program, "merge", *made, "--out", whole], check=True, env=environment, stdout=subprocess.DEVNULL)
+        scores = scores_of(whole) if not args.only else {}
+        for number in numbers if args.only else []:
+            scores |= scores_of(pathlib.Path(parts.name, f"part-{number}"))
     finally:
         server.terminate()
         server.wait()
@@ -242,13 +283,13 @@ def main():
     print(f"{len(scores)} scores equal numpy's, {written} of them not zero")
     assert len(scores) == len(numbers) * per_shard * len(CELLS)
     if not args.no_record:
-        record(facts, args, workers, len(scores), written)
+        record(facts, args, workers, rates, len(scores), written)
 
 
-def record(facts, args, workers, scores, written):
+def record(facts, args, workers, rates, scores, written):
     stem = HERE.parent / "records" / f"{facts['date'][:10]}-store-70b"
     apparent = args.layers * LAYER_BYTES + 2 * 2 * VOCABULARY * HIDDEN
-    about = {"apparent_bytes": apparent, "shards": args.shards, "layers": args.layers, "threads": args.threads, "scores": scores, "scores_not_zero": written}
+    about = {"apparent_bytes": apparent, "shards": args.shards, "layers": args.layers, "threads": args.threads, "scores": scores, "scores_not_zero": written, "boto3_bytes_per_second": rates}
     stem.with_suffix(".json").write_text(json.dumps({"machine": facts, "about": about, "workers": workers}, indent=1) + "\n")
     lines = [
         f"# A 70B-shaped checkpoint in a store on loopback, {facts['date'][:10]}",
@@ -264,7 +305,12 @@ def record(facts, args, workers, scores, written):
             f"| {worker['layers']} | {worker['cell_bytes']:,} | {worker['fetched_bytes']:,} | {worker['fetched_over_cells']:.4f} "
             f"| {worker['requests']:,} | {worker['seconds']:.0f} | {worker['peak_rss_bytes'] / 1e6:,.0f} MB |"
         )
-    lines += ["", f"{scores} scores equal numpy's within 1e-9; {written} are not zero."]
+    ours = sum(w["fetched_bytes"] for w in workers) / sum(w["seconds"] for w in workers)
+    lines += [
+        "",
+        f"{ours / 1e6:.0f} MB/s; boto3, sixteen threads that throw away what they read, got {rates[0] / 1e6:.0f} MB/s before and {rates[1] / 1e6:.0f} MB/s after.",
+    ]
+    lines += ["", f"The merged map: {scores} scores equal numpy's within 1e-9; {written} are not zero."]
     stem.with_suffix(".md").write_text("\n".join(lines) + "\n")
 
 

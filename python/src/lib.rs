@@ -14,8 +14,11 @@ use std::io;
 use std::sync::Arc;
 
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 use tomograph::cli::{Streams, Watch, run_from};
 use tomograph::embed;
+use tomograph::parts::Part;
+use tomograph::scan::Foreseen;
 
 use failure::guarded;
 use map::{Cell, CoreMap};
@@ -48,6 +51,57 @@ fn scan(
         let (out, err) = (Buffer::default(), Buffer::default());
         let kept = embed::scan(named(args), own, &mut streams(&out, &err, watch))?;
         Ok((CoreMap::new(kept), err.text()))
+    })
+}
+
+/// Makes the part of a scan that `tomograph map ARGS` asks for with `--shard`, `--layers` or `--cells`: its bytes, and what was said on the
+/// way.
+#[pyfunction]
+#[pyo3(signature = (args, tell=None))]
+fn part(py: Python<'_>, args: Vec<OsString>, tell: Option<Bound<'_, PyAny>>) -> PyResult<(Py<PyBytes>, String)> {
+    let (bytes, said) = supervised(py, tell.as_ref(), move |watch| {
+        let (out, err) = (Buffer::default(), Buffer::default());
+        let part = embed::part(named(args), &mut streams(&out, &err, watch))?;
+        Ok((part.to_bytes()?, err.text()))
+    })?;
+    Ok((PyBytes::new(py, &bytes).unbind(), said))
+}
+
+/// Puts parts together, each by a name and its bytes; `model` says where the checkpoint is, if not where the parts found it.
+#[pyfunction]
+#[pyo3(signature = (parts, model=None))]
+fn merge(
+    py: Python<'_>,
+    parts: Vec<(String, Bound<'_, PyBytes>)>,
+    model: Option<String>,
+) -> PyResult<(CoreMap, String)> {
+    // Borrowed from Python until they are read: a part may be large.
+    let views: Vec<(&String, &[u8])> = parts.iter().map(|(name, bytes)| (name, bytes.as_bytes())).collect();
+    let parts: Vec<Part> =
+        guarded(py, || views.into_iter().map(|(name, bytes)| Part::from_bytes(bytes, name)).collect())?;
+    supervised(py, None, move |watch| {
+        let (out, err) = (Buffer::default(), Buffer::default());
+        let kept = embed::merge(&parts, model.as_deref(), &mut streams(&out, &err, watch))?;
+        Ok((CoreMap::new(kept), err.text()))
+    })
+}
+
+/// What the scan that `tomograph map ARGS` asks for will take, as JSON; it is prepared, and not made.
+#[pyfunction]
+fn foresee(py: Python<'_>, args: Vec<OsString>) -> PyResult<String> {
+    supervised(py, None, move |watch| {
+        let (out, err) = (Buffer::default(), Buffer::default());
+        let Foreseen { peak_bytes, read_bytes, seconds_of_weights, cells, sequences, most_parts } =
+            embed::foresee(named(args), &mut streams(&out, &err, watch))?;
+        Ok(serde_json::json!({
+            "peak_bytes": peak_bytes,
+            "read_bytes": read_bytes,
+            "seconds_of_weights": seconds_of_weights,
+            "cells": cells,
+            "sequences": sequences,
+            "most_parts": most_parts,
+        })
+        .to_string())
     })
 }
 
@@ -113,6 +167,9 @@ fn _tomograph(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Cell>()?;
     module.add_function(wrap_pyfunction!(run, module)?)?;
     module.add_function(wrap_pyfunction!(scan, module)?)?;
+    module.add_function(wrap_pyfunction!(part, module)?)?;
+    module.add_function(wrap_pyfunction!(merge, module)?)?;
+    module.add_function(wrap_pyfunction!(foresee, module)?)?;
     module.add_function(wrap_pyfunction!(main, module)?)?;
     module.add_function(wrap_pyfunction!(registries, module)?)?;
     module.add_function(wrap_pyfunction!(options, module)?)?;

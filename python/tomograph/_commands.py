@@ -23,7 +23,17 @@ from ._results import Page, Plan, Proof, Result
 
 def scan(model: Any, metrics: Any = None, *, progress: bool | Progress = False, **options: Any) -> Map:
     _, own = _scan.own_metrics(metrics)
+    if options.get("ray") is not None:
+        return _on_ray(_scan.scan_arguments(model, {"metrics": metrics, **options}), own, progress)
     return _scan.run(_scan.scan_arguments(model, {"metrics": metrics, **options}), own, progress)
+
+
+def _on_ray(words: list[str], own: list[Any], progress: bool | Progress) -> Map:
+    from . import ray
+
+    if own:
+        raise TypeError("metrics of your own are made in this process: leave them out, or leave ray out")
+    return merge(ray.parts_of(words, progress))
 
 
 def _run(words: list[str], progress: bool | Progress = False) -> tuple[int, str]:
@@ -107,21 +117,28 @@ def diff(first: Any, second: Any, metrics: Any = None, *, out: Any = None, **opt
     return map
 
 
-def merge(parts: Any, *, out: Any = None, **options: Any) -> Map:
-    with tempfile.TemporaryDirectory(prefix="tomograph-") as folder:
-        paths = [_part_on_disk(part, Path(folder, str(at))) for at, part in enumerate(_several(parts))]
-        _run(arguments("merge", paths, {"out": out or folder, **options}))
-        return Map.load(out or folder)
+def merge(parts: Any, *, model: Any = None, out: Any = None) -> Map:
+    read = [_part(part) for part in _several(parts)]
+    core, text = _tomograph.merge(read, None if model is None else os.fspath(model))
+    said(text)
+    map = Map(core)
+    if out is not None:
+        map.save(out)
+    return map
 
 
-def _part_on_disk(part: Any, path: Path) -> Any:
-    content = part.part if isinstance(part, Map) else part
-    if content is None:
-        raise ValueError(f"{part!r} is no part of a scan: layers=, cells= or shard= make one")
-    if not isinstance(content, bytes):
-        return content
-    path.write_bytes(content)
-    return path
+def _part(part: Any) -> tuple[str, bytes]:
+    """A part of a scan: what errors call it, and its bytes."""
+    if isinstance(part, Map):
+        if part.part is None:
+            raise ValueError(f"{part!r} is no part of a scan: layers=, cells= or shard= make one")
+        return "a part in memory", part.part
+    if isinstance(part, bytes):
+        return "a part in memory", part
+    file = Path(part)
+    if file.is_dir():
+        file = file / "part.tomograph"
+    return os.fspath(part), file.read_bytes()
 
 
 def agree(maps: Any, truth: Any = None, **options: Any) -> Result:

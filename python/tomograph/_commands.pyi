@@ -54,7 +54,10 @@ def scan(
     rank: str | float | None = None,
     layers: str | Sequence[str] | None = None,
     cells: str | None = None,
+    ray: str | None = None,
     shard: str | None = None,
+    shards: int | None = None,
+    ray_retries: int | None = None,
 ) -> Map:
     """Scan a model, or what an adapter changes, and draw the map
 
@@ -117,8 +120,14 @@ def scan(
     A part of the scan, for merge to put together with the others
     layers: Scan these layers alone: 0-13, or several: 0-3,20
     cells: Scan these cells alone: attn.v, L12.mlp.down, L3-7.mlp, several separated by commas
+    ray: Make the map on the Ray cluster at this address (auto: the one that this machine belongs to, or a new one
+        of its own); takes the Python package, whose program this is too
     shard: Make one of several parts of like size, e.g. 3/16: of cells or of sequences, whichever gives the same
         numbers; a line says which
+
+    On Ray
+    shards: Parts that the scan is cut into [default: twice as many as workers have room at once]
+    ray_retries: How often a part is begun anew whose worker was lost [default: 3]
     """
 
 def plan(
@@ -417,26 +426,17 @@ def diff(
 def merge(
     parts: Sequence[Map | bytes | StrPath],
     *,
-    out: StrPath | None = None,
     model: StrPath | None = None,
-    normalise: str | None = None,
-    origin: Literal['bottom', 'top'] | None = None,
-    palette: Literal['figure', 'uniform', 'auto'] | None = None,
-    full_range: bool = False,
+    out: StrPath | None = None,
 ) -> Map:
     """Put parts of a scan together to the map that one scan would have made
 
     Parts come from map with shard, layers or cells, made with otherwise the same command line, anywhere. Every cell
     and every sequence has to be in one part; what is missing or there twice is named.
 
-    Parts may be maps in memory, their `part`, or folders.
-
-    model: Where the checkpoint is, if not where the parts found it; read only where scores take weights and sums
-        over all sequences
-    normalise: How scores are made comparable (see: list normalisations) [default: the one that suits the metric]
-    origin: Where layer 0 is [default: bottom]
-    palette: Colours: blue - white - orange, viridis, or whichever suits the metric [default: figure]
-    full_range: Colour the full range, even where outliers leave little of it for the rest
+    Parts may be maps in memory (scan with shard, layers or cells), their `part`, or folders. model says where the
+    checkpoint is, if not where the parts found it: it is read only where scores take weights and sums over all
+    sequences.
     """
 
 def agree(

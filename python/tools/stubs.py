@@ -74,10 +74,11 @@ FUNCTIONS: dict[str, tuple[str, list[str], list[str], set[str], str, str]] = {
     "merge": (
         "merge",
         ["parts: Sequence[Map | bytes | StrPath]"],
-        ["out: StrPath | None = None"],
-        {"out"},
+        ["model: StrPath | None = None", "out: StrPath | None = None"],
+        {"out", "model", "normalise", "origin", "palette", "full_range"},
         "Map",
-        "Parts may be maps in memory, their `part`, or folders.",
+        "Parts may be maps in memory (scan with shard, layers or cells), their `part`, or folders. model says where the checkpoint is, if "
+        "not where the parts found it: it is read only where scores take weights and sums over all sequences.",
     ),
     "agree": (
         "agree",

@@ -41,6 +41,9 @@ pub(crate) trait Origin: Send + Sync {
 
     /// As [`Source::fetched`].
     fn fetched(&self) -> Fetched;
+
+    /// As [`Source::hold_at_most`].
+    fn hold_at_most(&self, bytes: u64);
 }
 
 impl Checkpoint {
@@ -243,5 +246,9 @@ impl Source for Checkpoint {
 
     fn fetched(&self) -> Option<Fetched> {
         self.origin.as_ref().map(|origin| origin.fetched())
+    }
+
+    fn hold_at_most(&self, bytes: u64) {
+        self.origin.iter().for_each(|origin| origin.hold_at_most(bytes));
     }
 }

@@ -12,7 +12,7 @@ use crate::{Config, Error, ErrorKind, Format, Source, nearest, refuse};
 ///
 /// Nothing but headers is read; tensors stay on disk until [`Source::decode`].
 ///
-/// With the feature `store`, a path may also be an address that [`store`](crate::store) reads: `s3://bucket/folder`, say.
+/// With the feature `store`, a path may also be an address that the module `store` reads: `s3://bucket/folder`, say.
 ///
 /// # Errors
 /// A path that is not there, a file that is damaged, lies about itself or is of another format (pickle files with a

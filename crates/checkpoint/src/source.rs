@@ -155,6 +155,11 @@ pub trait Source: Send + Sync {
         Ok(folder_of(self.path()))
     }
 
+    /// Says how much memory may be taken by what was fetched and may be needed again, of a checkpoint that is elsewhere. A hint.
+    fn hold_at_most(&self, bytes: u64) {
+        let _ = bytes;
+    }
+
     /// What was fetched so far, of a checkpoint that is elsewhere.
     fn fetched(&self) -> Option<Fetched> {
         None

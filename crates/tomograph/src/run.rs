@@ -12,6 +12,9 @@ use tomo_model::Model;
 use tomo_model::engine::{Engine, EngineOptions, Input, MemoryPlan, Objective, Observer, Outcome, PassProgress, Until};
 use tomo_text::{Text, Tokenizer, WindowOptions, Windows};
 
+/// A model in a store holds at most this part of the memory budget in bytes it has fetched: a block's, as a rule.
+const HELD_SHARE: u64 = 4;
+
 /// Which text a model is run on.
 #[derive(Clone, Debug)]
 pub struct TextRequest {
@@ -97,6 +100,9 @@ impl Run {
         let (windows, answers) = windows(model, architecture.vocab, text, stdin)?;
         let engine_options =
             EngineOptions { threads: options.threads, memory_bytes: options.memory_bytes, ..EngineOptions::default() };
+        if let Some(memory) = options.memory_bytes {
+            model.source().hold_at_most(memory / HELD_SHARE);
+        }
         Ok(Self { engine: Engine::new(Arc::clone(model), architecture, engine_options)?, windows, answers })
     }
 

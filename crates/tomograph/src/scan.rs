@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime};
 use anyhow::{Context, ensure};
 use tomo_map::{CellId, Column, Inventory, Map, Provenance, Score, Status};
 use tomo_metrics::{
-    Cast, Causal, CausalPlan, Imatrix, Keep, Measured, Options, OwnMetric, Progress, Request as MetricsRequest,
+    Along, Cast, Causal, CausalPlan, Imatrix, Keep, Measured, Options, OwnMetric, Progress, Request as MetricsRequest,
     Selected, Share,
 };
 use tomo_model::engine::{MemoryPlan, PassProgress};
@@ -224,6 +224,23 @@ pub struct Scan<'a> {
     shares: Option<Shares>,
 }
 
+/// What a scan will take, as far as it is known before.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Foreseen {
+    /// Bytes of memory at the peak.
+    pub peak_bytes: u64,
+    /// Bytes of checkpoint that are read, as often as they are.
+    pub read_bytes: u64,
+    /// Seconds that metrics of the weights take here; what passes over a text take is not foreseen.
+    pub seconds_of_weights: f64,
+    /// Cells, and sequences of the text (0 without).
+    pub cells: usize,
+    /// See [`Foreseen::cells`].
+    pub sequences: usize,
+    /// Into how many parts it can be cut at most.
+    pub most_parts: usize,
+}
+
 /// What a scan leaves.
 pub struct Scanned {
     /// The map.
@@ -300,6 +317,39 @@ impl<'a> Scan<'a> {
     /// What a reader has to know about the comparison; whole sentences without the full stop.
     pub fn notes(&self) -> &[String] {
         self.comparison.as_ref().map_or(&[], Comparison::notes)
+    }
+
+    /// What it will take.
+    ///
+    /// # Errors
+    /// An unknown metric.
+    pub fn foresee(&self) -> anyhow::Result<Foreseen> {
+        let mut weights = self.request.metrics_request()?;
+        if let Some(Share::Cells(cells)) = self.shares.as_ref().and_then(|shares| shares.weights.as_ref()) {
+            weights.cells = Some(cells.clone());
+        }
+        let cost = tomo_metrics::cost(&self.model, &weights);
+        let file_bytes: u64 = self.model.source().tensors().iter().map(|t| t.bytes).sum();
+        let mut foreseen = Foreseen {
+            peak_bytes: cost.peak_bytes,
+            read_bytes: cost.bytes_read,
+            seconds_of_weights: cost.seconds,
+            cells: self.model.cells().len(),
+            sequences: self.run.as_ref().map_or(0, |run| run.windows.sequences.len()),
+            most_parts: self.model.cells().len(),
+        };
+        let forward = self.forward.iter().map(|forward| (forward.plan().bytes, file_bytes));
+        let reverse = self.reverse().into_iter().map(|pass| (pass.plan.bytes, pass.plan.read_bytes));
+        let causal = self.causal().into_iter().map(|plan| (plan.compare.bytes, plan.compare.read_bytes));
+        for (bytes, read) in forward.chain(reverse).chain(causal) {
+            foreseen.peak_bytes = foreseen.peak_bytes.max(bytes);
+            foreseen.read_bytes += read;
+        }
+        let by_sequence = |s: &Selected| s.along() == Along::Sequences;
+        if self.request.selected()?.iter().any(by_sequence) && self.run.is_some() {
+            foreseen.most_parts = foreseen.most_parts.min(foreseen.sequences.max(1));
+        }
+        Ok(foreseen)
     }
 
     /// Of a part of a scan, what it works on: a line for each kind of metric.

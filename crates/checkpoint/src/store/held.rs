@@ -18,20 +18,42 @@ type At = (usize, usize);
 pub(super) struct Held {
     state: Mutex<State>,
     arrived: Condvar,
-    budget: usize,
     piece_bytes: usize,
-    /// Bytes on their way or waiting, for all readers together.
-    ahead: usize,
+    connections: usize,
 }
 
-#[derive(Default)]
 struct State {
+    limits: Limits,
     /// By first byte; no two overlap.
     pieces: BTreeMap<At, Piece>,
     /// Bytes of pieces that have arrived.
     bytes: usize,
     clock: u64,
     readers: usize,
+}
+
+/// How much memory may be taken.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// Bytes that are held.
+    budget: usize,
+    /// Bytes of a request.
+    piece: usize,
+    /// Bytes on their way or waiting, for all readers together.
+    ahead: usize,
+}
+
+impl Limits {
+    fn new(budget: usize, piece_bytes: usize, connections: usize) -> Self {
+        // With a small budget, small pieces.
+        let piece = piece_bytes.min(budget / 32).max(4 << 10);
+        Self { budget, piece, ahead: (connections * piece).min(budget / 2).max(piece) }
+    }
+
+    /// Whole blocks that fit in a piece, at least one.
+    fn piece(&self, block: usize) -> usize {
+        (self.piece / block.max(1) * block).max(block)
+    }
 }
 
 struct Piece {
@@ -63,10 +85,18 @@ pub(super) struct Wanted {
 
 impl Held {
     pub(super) fn new(budget: usize, piece_bytes: usize, connections: usize) -> Self {
-        // With a small budget, small pieces.
-        let piece_bytes = piece_bytes.min(budget / 32).max(4 << 10);
-        let ahead = (connections * piece_bytes).min(budget / 2).max(piece_bytes);
-        Self { state: Mutex::default(), arrived: Condvar::new(), budget, piece_bytes, ahead }
+        let limits = Limits::new(budget, piece_bytes, connections);
+        let state = State { limits, pieces: BTreeMap::new(), bytes: 0, clock: 0, readers: 0 };
+        Self { state: Mutex::new(state), arrived: Condvar::new(), piece_bytes, connections }
+    }
+
+    /// Holds at most `budget` bytes from now on, if it is not less already.
+    pub(super) fn lower(&self, budget: usize) {
+        let mut state = self.state();
+        if budget < state.limits.budget {
+            state.limits = Limits::new(budget, self.piece_bytes, self.connections);
+            state.evict();
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -105,9 +135,10 @@ impl Held {
     fn next(&self, at: usize, wanted: &Wanted, fetch: &dyn Fn(Range<usize>)) -> Result<Bytes, Error> {
         let mut state = self.state();
         loop {
-            let window = (self.ahead / state.readers.max(1)).max(LEAST_AHEAD * self.piece_bytes);
+            let limits = state.limits;
+            let window = (limits.ahead / state.readers.max(1)).max(LEAST_AHEAD * limits.piece);
             let until = wanted.ahead_to.min(at.saturating_add(window));
-            for gap in state.gaps(wanted.file, at..until, self.piece(wanted.block)) {
+            for gap in state.gaps(wanted.file, at..until, limits.piece(wanted.block)) {
                 let is_wanted = gap.start < wanted.bytes.end;
                 state.insert((wanted.file, gap.start), gap.end, is_wanted);
                 fetch(gap);
@@ -122,8 +153,9 @@ impl Held {
     /// Starts what is not there of `bytes`, as far as there is room for what nobody has asked for yet.
     pub(super) fn prefetch(&self, file: usize, bytes: Range<usize>, block: usize, fetch: &dyn Fn(Range<usize>)) {
         let mut state = self.state();
-        let mut room = (self.budget / 2).saturating_sub(state.unused_bytes());
-        for gap in state.gaps(file, bytes, self.piece(block)) {
+        let limits = state.limits;
+        let mut room = (limits.budget / 2).saturating_sub(state.unused_bytes());
+        for gap in state.gaps(file, bytes, limits.piece(block)) {
             if gap.len() > room {
                 return;
             }
@@ -147,7 +179,7 @@ impl Held {
                     piece.content = Content::Here(bytes);
                     state.bytes += length;
                 }
-                state.evict(self.budget);
+                state.evict();
             }
             Err(error) if is_wanted => {
                 if let Some(piece) = state.pieces.get_mut(&at) {
@@ -171,10 +203,6 @@ impl Held {
             .map(|(at, _)| *at)
             .collect();
         inside.into_iter().for_each(|at| state.remove(at));
-    }
-
-    fn piece(&self, block: usize) -> usize {
-        (self.piece_bytes / block.max(1) * block).max(block)
     }
 }
 
@@ -240,8 +268,8 @@ impl State {
     }
 
     /// Drops what was used first, then what nobody waits for, until the rest fits.
-    fn evict(&mut self, budget: usize) {
-        while self.bytes > budget {
+    fn evict(&mut self) {
+        while self.bytes > self.limits.budget {
             let here = self.pieces.iter().filter(|(_, p)| !p.is_wanted && matches!(p.content, Content::Here(_)));
             let Some(at) = here.min_by_key(|(_, p)| (!p.is_used, p.time)).map(|(at, _)| *at) else { return };
             self.remove(at);

@@ -18,6 +18,9 @@ use super::traffic::Traffic;
 /// No request asks for more; a listing's page and a token are far below it.
 const MAX_BODY_BYTES: u64 = 64 << 20;
 
+/// All answers to requests without a range together; a listing of a hundred thousand objects is 40 MB.
+const MAX_UNNAMED_BYTES: u64 = 256 << 20;
+
 const MAX_REDIRECTS: u32 = 5;
 
 /// Silence is one limit; this many times as long may an answer take altogether.
@@ -87,6 +90,9 @@ impl Client {
         let is_unread = is_ranged && parts.status == StatusCode::OK;
         let bytes = if is_unread { Vec::new() } else { read(&parts.headers, body)? };
         self.traffic.add(bytes.len());
+        if !is_ranged && self.traffic.add_unnamed(bytes.len()) > MAX_UNNAMED_BYTES {
+            return Err(refused("listings go on for too long"));
+        }
         Ok(Response::from_parts(parts, HttpResponseBody::from(bytes)))
     }
 }

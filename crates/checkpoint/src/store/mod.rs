@@ -100,4 +100,8 @@ impl Origin for Remote {
     fn fetched(&self) -> Fetched {
         self.place.traffic().total()
     }
+
+    fn hold_at_most(&self, bytes: u64) {
+        self.place.held.lower(usize::try_from(bytes).unwrap_or(usize::MAX));
+    }
 }

@@ -7,6 +7,10 @@ use object_store::Error as StoreError;
 use super::address::{Address, Scheme};
 use crate::{Error, ErrorKind};
 
+/// Parts of the addresses where a machine in a cloud is asked who it is, as happens where the environment does not say it.
+const CREDENTIAL_SERVICES: [&str; 5] =
+    ["169.254.", "/latest/api/token", "/latest/meta-data", "metadata.google", "/computeMetadata/"];
+
 fn error(what: &str, path: &Path) -> Error {
     Error::new(ErrorKind::Store, what).in_file(path)
 }
@@ -20,35 +24,44 @@ pub(super) fn unusable(cause: &StoreError, address: &Address) -> Error {
 pub(super) fn refused(cause: &StoreError, path: &Path, address: &Address) -> Error {
     let scheme = address.scheme;
     let text = said(cause);
+    let is = |status: &str| text.starts_with(status);
+    // Of a listing, object_store tells only the status.
+    let whole = cause.to_string();
     let (what, hint) = match cause {
-        StoreError::NotFound { .. } => ("there is no such object", "check the spelling, the bucket and its region"),
-        StoreError::PermissionDenied { .. } => ("the store does not allow it", credentials(scheme)),
+        _ if CREDENTIAL_SERVICES.iter().any(|part| whole.contains(part)) => {
+            ("there are no credentials, and this machine was given none", credentials(scheme))
+        }
+        _ if is_absence(cause, &text) => ("there is no such object", "check the spelling, the bucket and its region"),
         StoreError::Unauthenticated { .. } => ("the store does not know who asks", credentials(scheme)),
+        _ if is("401") => ("the store does not know who asks", credentials(scheme)),
+        StoreError::PermissionDenied { .. } => ("the store does not allow it", credentials(scheme)),
+        _ if is("403") => ("the store does not allow it", credentials(scheme)),
         StoreError::NotSupported { .. } => (
             "the server does not send parts of files",
             "it has to understand ranges; fetch the file and name it instead",
         ),
-        StoreError::Generic { .. } if text.contains("169.254.") || text.contains("metadata.google") => {
-            ("there are no credentials, and this machine is none that is given some", credentials(scheme))
-        }
-        StoreError::Generic { .. } if text.contains("LOCATION") => {
+        _ if is("301") || text.contains("LOCATION") => {
             ("the store is elsewhere", "set AWS_REGION to the region of the bucket")
         }
-        StoreError::Generic { .. } if text.contains("416 ") => {
+        _ if is("416") => {
             ("the object ends before what was asked for", "it is empty, or it has changed; look at it in the store")
         }
-        StoreError::Generic { .. } if text.contains("RequireHttpsOnly") || text.contains("https only") => {
+        _ if is("5") || is("429") => ("the store cannot serve this now", "try again later"),
+        _ if text.contains("Requested ") || text.contains("Content-Range") => (
+            "the store sent something else than it was asked for",
+            "something between here and there changes answers; try another way to it",
+        ),
+        _ if text.contains("https only") || text.contains("RequireHttpsOnly") => {
             ("the store's address is not encrypted", "AWS_ALLOW_HTTP=true allows that, for servers that you trust")
         }
-        StoreError::Generic { .. } if text.contains("Requested ") || text.contains("Content-Range") => (
-            "the store sent something else than it was asked for",
-            "try another way to it; something between here and there changes answers",
-        ),
-        _ if text.starts_with('5') || text.starts_with("429") => ("the store cannot serve this now", "try again later"),
         _ => ("the store could not be asked", "check the address, the network and the store's endpoint"),
     };
-    let kind = if matches!(cause, StoreError::NotFound { .. }) { ErrorKind::Missing } else { ErrorKind::Store };
+    let kind = if is_absence(cause, &text) { ErrorKind::Missing } else { ErrorKind::Store };
     Error::new(kind, what).in_file(path).found(text).hint(hint)
+}
+
+fn is_absence(cause: &StoreError, text: &str) -> bool {
+    matches!(cause, StoreError::NotFound { .. }) || text.starts_with("404")
 }
 
 /// The object is not the one that was opened.

@@ -9,9 +9,17 @@ use crate::Fetched;
 pub(super) struct Traffic {
     bytes: AtomicU64,
     requests: AtomicU64,
+    /// Of the bytes, those that nobody had named a range for: listings, tokens.
+    unnamed: AtomicU64,
 }
 
 impl Traffic {
+    /// Counts the answer to a request without a range; what such answers are together.
+    pub(super) fn add_unnamed(&self, bytes: usize) -> u64 {
+        self.unnamed.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64
+    }
+
+    /// Counts an answer.
     pub(super) fn add(&self, bytes: usize) {
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         self.requests.fetch_add(1, Ordering::Relaxed);

@@ -142,6 +142,14 @@ fn refusals_say_what_to_do() {
     }
     bucket.put("lora/adapter_model.safetensors", file());
     assert!(client.refusal("s3://bucket/lora", ErrorKind::Unsupported).contains("adapter"));
+    let unsigned = |o: &mut tomo_checkpoint::store::StoreOptions| {
+        o.variables.retain(|(name, _)| !name.contains("ACCESS_KEY"));
+        o.variables.push(("AWS_METADATA_ENDPOINT".to_owned(), "http://127.0.0.1:1".to_owned()));
+    };
+    assert!(Client::new(&bucket).with(unsigned).refusal(ADDRESS, ErrorKind::Store).contains("no credentials"));
+    let closed = Bucket::twisted(objects(), move |_| Some(Reply::new(403, "<Error><Code>AccessDenied</Code></Error>")));
+    let message = Client::new(&closed).refusal("s3://bucket/m", ErrorKind::Store);
+    assert!(message.contains("does not allow") && message.contains("AccessDenied"), "{message}");
     let no_key = client.with(|o| o.variables.retain(|(name, _)| name != "AWS_SECRET_ACCESS_KEY"));
     assert!(no_key.refusal(ADDRESS, ErrorKind::Store).contains("cannot be set up"));
 }

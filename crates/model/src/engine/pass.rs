@@ -261,6 +261,10 @@ impl Engine {
             source.decode(tensor, row * hidden as u64..(row + 1) * hidden as u64, out)?;
             check_finite(out, tensor, |at| format!("row {row}, column {at}"))
         };
+        // A row is little and a store is far: all are asked for before the first is needed.
+        tokens.iter().map(|t| u64::from(t.token)).for_each(|row| {
+            source.prefetch(&spec.tensor, row * hidden as u64..(row + 1) * hidden as u64);
+        });
         let mut residual = vec![0.0; tokens.len() * hidden];
         residual.par_chunks_mut(hidden).zip(tokens).with_min_len(16).try_for_each(|(out, embedded)| {
             row(&spec.tensor, u64::from(embedded.token), out)?;

@@ -75,11 +75,12 @@ where
 
 /// Says what was fetched from stores: somebody pays for it.
 fn say_what_was_fetched(streams: &mut Streams) {
-    for Account { address, fetched } in take_accounts() {
+    for Account { address, fetched } in take_accounts().into_iter().filter(|account| account.fetched.requests > 0) {
         let (bytes, requests) = (numbers::bytes(fetched.bytes), numbers::count(fetched.requests));
+        let requests = if fetched.requests == 1 { "1 request".to_owned() } else { format!("{requests} requests") };
         let address = tomo_render::escape::plain(&address, 200);
         // A closed stream leaves nobody to tell.
-        let _ = writeln!(streams.err, "note: {bytes} fetched from {address} in {requests} requests");
+        let _ = writeln!(streams.err, "note: {bytes} fetched from {address} in {requests}");
     }
 }
 

@@ -81,3 +81,23 @@ pub(super) fn command_as_typed(args: &[OsString]) -> String {
     let program = std::iter::once("tomograph".to_owned());
     program.chain(args.iter().skip(1).map(quote)).collect::<Vec<_>>().join(" ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_written_as_typed_but_for_secrets() {
+        let args = [
+            "/usr/bin/tomograph",
+            "map",
+            "https://me:pass@host/m.gguf?sig=1",
+            "--against",
+            "s3://b/x?y",
+            "--out",
+            "a b",
+        ];
+        let args: Vec<OsString> = args.iter().map(OsString::from).collect();
+        assert_eq!(command_as_typed(&args), "tomograph map https://host/m.gguf --against 's3://b/x?y' --out 'a b'");
+    }
+}

@@ -21,7 +21,7 @@ use crate::draws_file;
 use crate::measured_file;
 use crate::parts::{Cut, PART_FILE, Part, Shard};
 use crate::run::LossChoice;
-use crate::scan::{self, Request, Scan, Scanned};
+use crate::scan::{self, Foreseen, Request, Scan, Scanned};
 
 /// Scan a model, or what an adapter changes, and draw the map
 ///
@@ -65,6 +65,9 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     part: PartArgs,
+
+    #[command(flatten)]
+    cluster: RayArgs,
 }
 
 /// Which part of the scan is made.
@@ -80,9 +83,27 @@ struct PartArgs {
     #[arg(id = "part_cells", long = "cells", value_name = "CELLS")]
     cells: Option<Selection>,
 
+    /// Make the map on the Ray cluster at this address (auto: the one that this machine belongs to, or a new one of its own); takes the Python
+    /// package, whose program this is too
+    #[arg(long, value_name = "ADDRESS|auto")]
+    ray: Option<String>,
+
     /// Make one of several parts of like size, e.g. 3/16: of cells or of sequences, whichever gives the same numbers; a line says which
     #[arg(long, value_name = "N/OF")]
     shard: Option<Shard>,
+}
+
+/// How a scan is shared out on a cluster.
+#[derive(clap::Args)]
+#[command(next_help_heading = "On Ray")]
+struct RayArgs {
+    /// Parts that the scan is cut into [default: twice as many as workers have room at once]
+    #[arg(long, value_name = "N", requires = "ray", value_parser = clap::value_parser!(u32).range(1..))]
+    shards: Option<u32>,
+
+    /// How often a part is begun anew whose worker was lost
+    #[arg(long, value_name = "N", requires = "ray", default_value_t = 3)]
+    ray_retries: u32,
 }
 
 /// `0-13,20` as a selection of cells.
@@ -261,6 +282,11 @@ impl Args {
     }
 
     pub(super) fn run(self, context: &mut Context<'_>) -> anyhow::Result<Exit> {
+        ensure!(
+            self.part.ray.is_none() && self.cluster.shards.is_none(),
+            "Ray is reached from Python\n  expected: the program of the Python package\n  found: the one that is built without Python\n  hint: \
+             pip install 'tomograph[ray]', and call its tomograph; or make the parts by hand: --shard and tomograph merge"
+        );
         let (request, folder) = self.request(context)?;
         let mut scanned = scan_with_progress(&request, Some(&self.run), context)?;
         let part = scanned.part.take();
@@ -278,6 +304,24 @@ impl Args {
             write_part(part, &folder, context)?;
         }
         Ok(exit)
+    }
+
+    /// Makes the part that is asked for, for a program that embeds us. Leaves nothing on disk where no folder is named.
+    pub(in crate::cli) fn part(&self, context: &mut Context<'_>) -> anyhow::Result<Part> {
+        let (mut request, _) = self.request(context)?;
+        ensure!(request.cut.is_some(), "a part is asked for with --shard, --layers or --cells");
+        if self.out.is_none() && request.resume.is_none() {
+            request.keep = None;
+        }
+        let scanned = scan_with_progress(&request, Some(&self.run), context)?;
+        scanned.part.context("interrupted: a part is made whole or not at all")
+    }
+
+    /// Prepares what is asked for and says what it will take.
+    pub(in crate::cli) fn foresee(&self, context: &mut Context<'_>) -> anyhow::Result<Foreseen> {
+        let (request, _) = self.request(context)?;
+        let scan = Scan::new(Arc::new(open(&request)?), &request, context.streams.input.as_mut())?;
+        scan.foresee()
     }
 
     /// Makes the map for a program that embeds us, with metrics of its own beside those asked for; instead of those, where none was asked
@@ -494,13 +538,18 @@ pub(super) fn summary(map: &Map, folder: &Path, context: &mut Context<'_>) -> an
 /// `tomograph-` and the last part of the model's name, without what only says which format it is in.
 fn default_folder(request: &Request) -> PathBuf {
     let path = request.path.canonicalize().unwrap_or_else(|_| request.path.clone());
-    let name = PathBuf::from(tomo_checkpoint::store::without_secrets(&path.to_string_lossy()));
-    let name = name.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
-    let stem = name.trim_end_matches(".gguf").trim_end_matches(".safetensors");
     let part = match &request.cut {
         None => String::new(),
         Some(Cut::Cells(selection)) => format!("-{}", selection.to_string().replace(',', "+")),
         Some(Cut::Shard(shard)) => format!("-part-{}-of-{}", shard.number(), shard.of()),
     };
-    PathBuf::from(format!("tomograph-{stem}{part}"))
+    folder_of(&path, &part)
+}
+
+/// The folder for results of the model at `path`.
+pub(super) fn folder_of(path: &Path, more: &str) -> PathBuf {
+    let name = PathBuf::from(tomo_checkpoint::store::without_secrets(&path.to_string_lossy()));
+    let name = name.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
+    let stem = name.trim_end_matches(".gguf").trim_end_matches(".safetensors");
+    PathBuf::from(format!("tomograph-{stem}{more}"))
 }

@@ -1,7 +1,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use super::map::{summary, write_results};
+use super::map::{folder_of, summary, write_results};
 use super::{Context, Exit};
 use crate::cli::output::Look;
 use crate::parts::{self, Merged, Part};
@@ -16,9 +16,9 @@ pub(crate) struct Args {
     #[arg(value_name = "PART", required = true)]
     parts: Vec<PathBuf>,
 
-    /// Folder for the map
+    /// Folder for the map [default: tomograph-<name of the model>]
     #[arg(long, short, value_name = "DIR")]
-    out: PathBuf,
+    out: Option<PathBuf>,
 
     /// Where the checkpoint is, if not where the parts found it; read only where scores take weights and sums over all sequences
     #[arg(long, value_name = "MODEL")]
@@ -36,9 +36,10 @@ impl Args {
         for note in notes {
             writeln!(context.streams.err, "note: {note}")?;
         }
-        write_results(&self.look, &scanned, &self.out)?;
         let map = &scanned.map;
+        let out = self.out.unwrap_or_else(|| folder_of(map.provenance.model.as_ref(), ""));
+        write_results(&self.look, &scanned, &out)?;
         self.look.print(map, None, context)?;
-        summary(map, &self.out, context)
+        summary(map, &out, context)
     }
 }

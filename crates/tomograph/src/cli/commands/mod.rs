@@ -25,7 +25,8 @@ use clap::Subcommand;
 
 use super::{Context, Exit};
 
-pub(super) use map::kept_files;
+pub(super) use map::{Args as MapArgs, kept_files};
+pub(super) use model_args::locate;
 
 /// The verbs, in the order of the help.
 #[derive(Subcommand)]

@@ -59,7 +59,7 @@ impl ModelArgs {
 
 /// Where the model that is called `name` is: on disk, a hub name being fetched into the hub's own cache; or the address itself,
 /// which is read by ranges.
-pub(super) fn locate(name: &str, context: &mut Context<'_>) -> anyhow::Result<PathBuf> {
+pub(in crate::cli) fn locate(name: &str, context: &mut Context<'_>) -> anyhow::Result<PathBuf> {
     if store::is_address(Path::new(name)) {
         return Ok(PathBuf::from(name));
     }

@@ -19,6 +19,8 @@ use tomo_render::{Format, Scene, Terminal};
 use super::commands::Command;
 use super::output::Look;
 use super::{Cli, Context, Exit, Streams, streams, topics};
+use crate::parts::{Merged, Part};
+use crate::scan::Foreseen;
 
 pub use failure::Failure;
 pub use kept::Kept;
@@ -55,7 +57,7 @@ where
     I: IntoIterator<Item = OsString>,
 {
     let args: Vec<OsString> = args.into_iter().collect();
-    let Command::Map(map) = Cli::try_parse_from(&args)?.command else { bail!("a scan is asked for by: tomograph map") };
+    let map = map_command(&args)?;
     for (at, metric) in own.iter().enumerate() {
         let id = &metric.info.id;
         if tomo_metrics::select(id).is_ok() || own[..at].iter().any(|other| other.info.id == *id) {
@@ -64,6 +66,54 @@ where
     }
     let typed = streams::command_as_typed(&args);
     let scanned = map.scan(own, &mut Context { streams, typed })?;
+    Kept::of(scanned)
+}
+
+fn map_command(args: &[OsString]) -> anyhow::Result<super::commands::MapArgs> {
+    let Command::Map(map) = Cli::try_parse_from(args)?.command else { bail!("a scan is asked for by: tomograph map") };
+    Ok(map)
+}
+
+/// Makes the part of a scan that a command line `tomograph map … --shard 3/16` (or `--layers`, `--cells`) asks for, and leaves nothing on
+/// disk.
+///
+/// # Errors
+/// As [`try_run_from`]; another command than `map`; a command line that asks for no part; a scan that was cancelled.
+pub fn part<I>(args: I, streams: &mut Streams) -> anyhow::Result<Part>
+where
+    I: IntoIterator<Item = OsString>,
+{
+    let args: Vec<OsString> = args.into_iter().collect();
+    let map = map_command(&args)?;
+    let typed = streams::command_as_typed(&args);
+    map.part(&mut Context { streams, typed })
+}
+
+/// What the scan that a command line `tomograph map …` asks for will take: it is prepared, and not made.
+///
+/// # Errors
+/// As [`try_run_from`]; another command than `map`.
+pub fn foresee<I>(args: I, streams: &mut Streams) -> anyhow::Result<Foreseen>
+where
+    I: IntoIterator<Item = OsString>,
+{
+    let args: Vec<OsString> = args.into_iter().collect();
+    let map = map_command(&args)?;
+    let typed = streams::command_as_typed(&args);
+    map.foresee(&mut Context { streams, typed })
+}
+
+/// Puts parts together; `model` says where the checkpoint is, by any name a command takes, if it is not where the parts found it.
+///
+/// # Errors
+/// As [`crate::parts::merge`].
+pub fn merge(parts: &[Part], model: Option<&str>, streams: &mut Streams) -> anyhow::Result<Kept> {
+    let typed = String::new();
+    let model = model.map(|name| super::commands::locate(name, &mut Context { streams, typed })).transpose()?;
+    let Merged { scanned, notes } = crate::parts::merge(parts, model.as_deref())?;
+    for note in notes {
+        writeln!(streams.err, "note: {note}")?;
+    }
     Kept::of(scanned)
 }
 
