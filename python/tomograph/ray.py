@@ -101,7 +101,7 @@ def parts(
     if not any(word.startswith("--memory") for word in words) and foreseen["sequences"]:
         words.append(f"--memory={foreseen['peak_bytes']}B")
     words, files = _apart(words)
-    board = _Board.remote()
+    board = _Board.remote()  # type: ignore[attr-defined]
     task = _part.options(num_cpus=num_cpus, memory=needed, max_retries=retries)
     shipped = {place: ray.put(content) for place, content in files.items()}
     names = list(shipped)
@@ -189,7 +189,7 @@ class _Board:
         return sum(share for share, _ in self.shares.values()), self.shares.get(last, (0.0, ""))[1]
 
 
-@ray.remote
+@ray.remote  # type: ignore[untyped-decorator]
 def _part(board: Any, cut: str, words: list[str], names: list[str], *contents: bytes) -> bytes:
     told = 0.0
     board.reached.remote(cut, 0.0, "")
