@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,7 @@ def draw(scene: dict[str, Any], ax: matplotlib.axes.Axes | None) -> matplotlib.a
     values = np.array([np.nan if value is None else value for value in scene["values"]], dtype=float)
     values = values.reshape(len(rows), len(columns))
     if ax is None:
-        _, ax = plt.subplots(figsize=(6.0, 1.6 + 0.16 * len(rows)), layout="constrained")
+        _, ax = plt.subplots(figsize=(6.0, max(3.6, 1.8 + 0.16 * len(rows))), layout="constrained")
     if bar is not None:
         colours = ListedColormap(bar["colours"])
         low, high = bar["low"], bar["high"]
@@ -39,5 +40,6 @@ def draw(scene: dict[str, Any], ax: matplotlib.axes.Axes | None) -> matplotlib.a
     ax.set_yticks(scene["ticks"], [str(rows[at]) for at in scene["ticks"]])
     ax.set_xlabel(scene["column_axis"])
     ax.set_ylabel(scene["row_axis"])
-    ax.set_title("\n".join([scene["title"], *scene["subtitle"]]), fontsize="medium")
+    lines = [line for text in (scene["title"], *scene["subtitle"]) for line in textwrap.wrap(text, 60)]
+    ax.set_title("\n".join(lines), fontsize="medium")
     return ax
