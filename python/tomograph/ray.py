@@ -22,19 +22,16 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import ray as _package
+import ray
 
 from . import _scan, _tomograph
 from ._arguments import options_of, said
-from ._error import Error
 from ._commands import merge
+from ._error import Error
 from ._map import Map
 from ._progress import Progress, Told
 
 __all__ = ["parts", "scan"]
-
-#: Without its types, of which only some are there.
-ray: Any = _package
 
 #: Options of `tomograph map` that name a file the tasks read.
 FILES = ("text", "answers", "token-ids", "tokenizer", "imatrix")
