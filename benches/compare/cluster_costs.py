@@ -134,7 +134,7 @@ def table(shape: Shape, rate: dict[str, float]) -> list[str]:
         ),
     }
     passes = {"cells": 0, "sequences": 1, "interventions": 1}
-    rows = [f"| {shape.name} | " + " | ".join(f"{n} node{'s' if n > 1 else ''}" for n in NODES) + " | reading is slower from |", "|:--|" + "--:|" * (len(NODES) + 1)]
+    rows = [f"| {shape.name} | " + " | ".join(f"{n} node{'s' if n > 1 else ''}" for n in NODES) + " | reading takes over at |", "|:--|" + "--:|" * (len(NODES) + 1)]
     for what, (core_seconds, along) in work.items():
         cells = []
         most = shape.cells if along != "sequences" else TEXT[0]

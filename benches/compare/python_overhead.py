@@ -2,9 +2,10 @@
 
     python benches/compare/python_overhead.py MODEL [--metric all] [--runs 9] [--program target/release/tomograph]
 
-Python has to have the release wheel installed. Three ratios, Python over the program, with their spread over the runs:
+Python has to have the release wheel installed. Four ratios, Python over the program, with their spread over the runs:
 
 command   `python -m tomograph map …` beside the program: the same work, files and pictures included, and an interpreter to start
+cpu       the same in seconds of processor time, which other work on the machine disturbs less
 scan      the scan alone, as both report it in the map's provenance: what the binding costs while the scan runs
 whole     from a call to numbers: `tomograph map MODEL --out FOLDER` writes tables, a report and pictures, `tomograph.scan(MODEL)` returns a map
           and an array; so Python is not charged for pictures, nor the program for starting an interpreter
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import statistics
 import subprocess
 import sys
@@ -34,10 +36,16 @@ print(json.dumps({"scan": map.provenance["seconds"], "whole": time.perf_counter(
 
 def command(words: list[str], model: str, metric: str) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
-        began = time.perf_counter()
+        began, used = time.perf_counter(), processor_seconds()
         subprocess.run([*words, "map", model, "--metric", metric, "--out", folder], check=True, capture_output=True)
-        whole = time.perf_counter() - began
-        return {"scan": json.loads(Path(folder, "map.json").read_text())["provenance"]["seconds"], "whole": whole}
+        whole, cpu = time.perf_counter() - began, processor_seconds() - used
+        return {"scan": json.loads(Path(folder, "map.json").read_text())["provenance"]["seconds"], "whole": whole, "cpu": cpu}
+
+
+def processor_seconds() -> float:
+    """Of all processes that were waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def by_python(model: str, metric: str) -> dict[str, float]:
@@ -53,7 +61,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=9)
     parser.add_argument("--program", default="target/release/tomograph")
     options = parser.parse_args()
-    ratios: dict[str, list[float]] = {"command": [], "scan": [], "whole": []}
+    ratios: dict[str, list[float]] = {"command": [], "cpu": [], "scan": [], "whole": []}
     times: dict[str, list[float]] = {name: [] for name in ratios}
     sides = {
         "program": lambda: command([options.program], options.model, options.metric),
@@ -67,7 +75,7 @@ def main() -> None:
         took = {side: sides[side]() for side in order}
         if not run:
             continue
-        for name, side, what in (("command", "script", "whole"), ("scan", "python", "scan"), ("whole", "python", "whole")):
+        for name, side, what in (("command", "script", "whole"), ("cpu", "script", "cpu"), ("scan", "python", "scan"), ("whole", "python", "whole")):
             ratios[name].append(took[side][what] / took["program"][what])
             times[name].append(took["program"][what])
     for name, of in ratios.items():

@@ -26,8 +26,8 @@ import tomograph.ray
 ROUNDS = 3
 SCANS = {
     "weights": {"metrics": ["weights", "error", "stable-rank"]},
-    "gradients": {"metrics": ["fisher", "predicted-kl-int4"], "tokens": 2048, "sequence": 128, "draws": 6},
-    "causal": {"metrics": ["quant-kl-int3"], "exact": True, "tokens": 256, "sequence": 64},
+    "gradients": {"metrics": ["fisher", "predicted-kl-int4"], "tokens": 1024, "sequence": 64, "draws": 6},
+    "causal": {"metrics": ["quant-kl-int3"], "exact": True, "tokens": 96, "sequence": 32},
 }
 
 
@@ -40,6 +40,10 @@ def workers() -> list[int]:
         except OSError:
             pass
     return found
+
+
+def nap() -> None:
+    time.sleep(0.3)
 
 
 def kill_three(over: threading.Event, killed: list[int]) -> None:
@@ -63,7 +67,7 @@ def main() -> None:
             for count in (1, 2):
                 ray.init(num_cpus=count, include_dashboard=False, log_to_driver=False, logging_level="error")
                 # Workers are there before the clock runs, as on any cluster that is in use.
-                ray.get([ray.remote(num_cpus=1)(time.sleep).remote(0.2) for _ in range(count)])
+                ray.get([ray.remote(num_cpus=1)(nap).remote() for _ in range(count)])
                 started = time.monotonic()
                 made = tomograph.ray.scan(asked.model, shards=6, **options)
                 seconds[count].append(time.monotonic() - started)

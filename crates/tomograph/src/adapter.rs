@@ -11,7 +11,8 @@ use tomo_metrics::{AdapterPairs, Request as MetricsRequest, Selected};
 use tomo_model::{Adapter, Change, Changes, Model};
 
 use crate::comparison::against;
-use crate::scan::{Request, Scanned, Watcher, open_base, provenance_of_scan};
+use crate::provenance::provenance_of_scan;
+use crate::scan::{Request, Scanned, Watcher, open_base};
 
 /// A scan of an adapter with everything decided: its cells are found, nothing is read.
 pub struct AdapterScan<'a> {

@@ -8,8 +8,7 @@ use std::time::{Instant, SystemTime};
 use anyhow::{Context, ensure};
 use tomo_map::{CellId, Column, Inventory, Map, Provenance, Score, Status};
 use tomo_metrics::{
-    Along, Cast, Causal, CausalPlan, Imatrix, Keep, Measured, Options, OwnMetric, Progress, Request as MetricsRequest,
-    Selected, Share,
+    Along, Causal, CausalPlan, Imatrix, Keep, Measured, Options, Progress, Request as MetricsRequest, Selected, Share,
 };
 use tomo_model::engine::{MemoryPlan, PassProgress};
 use tomo_model::{CellOverride, Model, OpenOptions};
@@ -18,119 +17,12 @@ use crate::adapter::AdapterScan;
 use crate::comparison::Comparison;
 use crate::draws_file::KeptDraws;
 use crate::forward::{Forward, own_read_taps};
-use crate::parts::{Cut, ELSEWHERE, Making, OfText, Part, Shares, States};
+use crate::parts::{ELSEWHERE, Making, OfText, Part, Shares, States};
+use crate::provenance::{of_text, provenance_of};
 use crate::reverse::{Backward, PlannedPass, ReversePasses, default_draws};
-use crate::run::{Run, RunOptions, TextRequest};
+use crate::run::Run;
 
-/// What to scan and how.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// Folder or file of the checkpoint, or the address of one in a store (`s3://bucket/folder`).
-    pub path: PathBuf,
-    /// The model as the user named it (a hub name, say); the path where empty.
-    pub name: String,
-    /// Metrics, in the registry's order.
-    pub metrics: Vec<Selected>,
-    /// Metrics of the user's, after those. With them and no others, there are no others.
-    pub own: Vec<Arc<OwnMetric>>,
-    /// Cells the family does not know, named by the user.
-    pub cells: Vec<CellOverride>,
-    /// The checkpoint to compare with (what the model was before it was tuned), for metrics that compare, and for those that put
-    /// cells of it into the model.
-    pub against: Option<PathBuf>,
-    /// That checkpoint as the user named it; its path where empty.
-    pub against_name: String,
-    /// What both sides of a comparison are rounded to first; nothing where `None`.
-    pub cast: Option<Cast>,
-    /// Whether cells that cannot be compared are left out instead of being an error.
-    pub partial: bool,
-    /// Group size, seed.
-    pub options: Options,
-    /// Worker threads; the machine's where `None`.
-    pub threads: Option<usize>,
-    /// Budget for the working memory of the scan, in bytes; the runner's default where `None`.
-    pub memory_bytes: Option<u64>,
-    /// Where baselines of random matrices are kept between runs; nowhere where `None`.
-    pub cache: Option<PathBuf>,
-    /// The text for metrics that read activations.
-    pub text: TextRequest,
-    /// By what means the model is run, where a metric needs that.
-    pub run: RunOptions,
-    /// An imatrix to take the mean squares of the inputs from, instead of running the model.
-    pub imatrix: Option<PathBuf>,
-    /// Draws for `predicted-kl-*`; chosen by the number of sequences where `None`.
-    pub draws: Option<usize>,
-    /// Where reverse passes leave what they need to go on after they were ended, and find it; nowhere where `None`.
-    pub resume: Option<PathBuf>,
-    /// Where scans of changed models keep what they know while they run, and find it; nowhere where `None`.
-    pub keep: Option<PathBuf>,
-    /// Which part of the scan is made; the whole where `None`.
-    pub cut: Option<Cut>,
-    /// Command line for the provenance.
-    pub command: String,
-}
-
-impl Request {
-    /// A scan of `path` with every metric and default options.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self {
-            path: path.into(),
-            name: String::new(),
-            metrics: Vec::new(),
-            own: Vec::new(),
-            cells: Vec::new(),
-            against: None,
-            against_name: String::new(),
-            cast: None,
-            partial: false,
-            options: Options::default(),
-            threads: None,
-            memory_bytes: None,
-            cache: None,
-            text: TextRequest::default(),
-            run: RunOptions::default(),
-            imatrix: None,
-            draws: None,
-            resume: None,
-            keep: None,
-            cut: None,
-            command: String::new(),
-        }
-    }
-
-    /// The same scan with the metrics that `spec` names: ids, families, `all`, `…@null`, separated by commas.
-    ///
-    /// # Errors
-    /// An unknown name; the message suggests near ones.
-    pub fn metrics(mut self, spec: &str) -> anyhow::Result<Self> {
-        self.metrics = tomo_metrics::select(spec)?;
-        Ok(self)
-    }
-
-    /// The metrics: those asked for, with what may not be left out beside them; or, of a comparison, all of its family; or
-    /// all that the weights alone give.
-    pub(crate) fn selected(&self) -> anyhow::Result<Vec<Selected>> {
-        let all = if self.against.is_some() { "delta" } else { "all" };
-        if self.metrics.is_empty() && !self.own.is_empty() {
-            return Ok(Vec::new());
-        }
-        let asked = if self.metrics.is_empty() { tomo_metrics::select(all)? } else { self.metrics.clone() };
-        Ok(tomo_metrics::with_companions(asked))
-    }
-
-    /// The part of the scan that needs no text.
-    fn metrics_request(&self) -> anyhow::Result<MetricsRequest> {
-        Ok(MetricsRequest {
-            metrics: self.selected()?.into_iter().filter(|m| !m.reads_text() && !m.reads_base()).collect(),
-            own: self.own.iter().filter(|m| !m.reads_taps()).map(Arc::clone).collect(),
-            options: self.options.clone(),
-            threads: self.threads,
-            cache_dir: self.cache.clone(),
-            memory_bytes: self.memory_bytes,
-            cells: None,
-        })
-    }
-}
+pub use crate::request::Request;
 
 /// Who watches a scan: its part on the weights, and its part on text.
 pub trait Watcher: Progress + PassProgress {}
@@ -485,22 +377,6 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// What of the provenance the text decides; of a scan that reads an imatrix as well, both are named.
-fn of_text(run: &Run, before: Provenance) -> Provenance {
-    let text = run.windows.description.clone();
-    Provenance {
-        text: Some(match before.text {
-            Some(imatrix) => format!("{imatrix}; {text}"),
-            None => text,
-        }),
-        text_digest: Some(run.windows.digest()),
-        text_passages: Some(run.windows.passages().to_string()),
-        tokens: Some(run.windows.tokens()),
-        sequences: Some(run.windows.sequences.len() as u64),
-        ..before
-    }
-}
-
 /// Where a scan of changed models keeps what it knows.
 fn causal_folder(request: &Request) -> Option<PathBuf> {
     Some(request.keep.as_ref()?.join("causal"))
@@ -553,56 +429,8 @@ pub fn cost(model: &Model, request: &Request) -> anyhow::Result<tomo_metrics::Co
     Ok(tomo_metrics::cost(model, &request.metrics_request()?))
 }
 
-fn provenance_of(
-    model: &Model,
-    request: &Request,
-    started: SystemTime,
-    seconds: f64,
-    of_text: Provenance,
-) -> anyhow::Result<Provenance> {
-    let source = model.source();
-    let about = Provenance {
-        model_digest: source.digest().context("cannot digest the checkpoint")?,
-        config_digest: tomo_checkpoint::config_digest(source.config()),
-        family: model.family().to_owned(),
-        format: source.format().to_string(),
-        dims: model.dims().letters().into_iter().map(|(letter, n)| (letter.to_owned(), n)).collect(),
-        ..of_text
-    };
-    Ok(provenance_of_scan(request, started, seconds, about))
-}
-
-/// `about` what was scanned, with how and when.
-pub(crate) fn provenance_of_scan(
-    request: &Request,
-    started: SystemTime,
-    seconds: f64,
-    about: Provenance,
-) -> Provenance {
-    let name = if request.name.is_empty() { request.path.display().to_string() } else { request.name.clone() };
-    Provenance {
-        model: name,
-        seed: request.options.seed,
-        group: u64::try_from(request.options.group).ok(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        command: request.command.clone(),
-        started: humantime::format_rfc3339_seconds(started).to_string(),
-        seconds,
-        peak_rss_bytes: peak_rss_bytes(),
-        ..about
-    }
-}
-
 /// Whether any cell of `columns` was left out because the scan was cancelled.
 pub fn is_partial(columns: &[Column]) -> bool {
     let unmeasured = |s: &Score| s.status() == Status::NotMeasured && s.reason() != Some(ELSEWHERE);
     columns.iter().any(|c| c.scores.iter().any(unmeasured))
-}
-
-/// Peak resident memory of this process, where Linux tells it.
-fn peak_rss_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    kib.checked_mul(1024)
 }

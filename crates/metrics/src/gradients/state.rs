@@ -36,6 +36,9 @@ impl Finished {
         if part.layers.len() != self.layers.len() || part.cells.len() != self.cells.len() {
             return Err(StateError::new("it is of another model"));
         }
+        if part.cells.iter().flatten().any(|done| done.sums.len() != numbers.sequences) {
+            return Err(StateError::new("it is of other sequences"));
+        }
         self.layers.iter_mut().zip(&part.layers).for_each(|(done, its)| *done |= its);
         match share {
             Share::Cells(cells) => {

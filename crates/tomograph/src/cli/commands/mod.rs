@@ -11,6 +11,7 @@ mod inspect_adapter;
 mod list;
 mod man;
 mod map;
+mod map_args;
 mod measure;
 mod merge;
 mod model_args;
