@@ -142,6 +142,12 @@ fn of_activations_along_layers() {
     let scans = Scans::on_text("base", "activations,err-int4@x", &[]);
     scans.parts_are_the_whole(&[["--layers", "0-5"], ["--layers", "6-27"]]);
     scans.parts_are_the_whole(&[["--cells", "attn.q,mlp"], ["--cells", "attn.k,attn.v,attn.o"]]);
+    // What k reads is known to its own part, though q, with which it shares it, is another's.
+    let part = read(&scans.at("part1"));
+    let keys = |c: &tomo_map::Cell| c.id.component == tomo_map::Component::AttnK;
+    let column = part.column("input-outliers").unwrap();
+    let mut scores = part.grid.cells.iter().zip(&column.scores).filter(|(cell, _)| keys(cell));
+    assert!(scores.all(|(_, score)| score.value().is_some()));
 }
 
 #[test]
@@ -184,6 +190,7 @@ fn of_interventions() {
         Scans::on_text("tuned", "quant-kl-int3,ablate-zero,ablate-mean,patch-kl", &["--exact", "--against", &base]);
     scans.parts_are_the_whole(&THIRDS);
     scans.both_have("measured.csv");
+    scans.both_have("measured.json");
 }
 
 #[test]
