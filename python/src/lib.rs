@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use serde_json::json;
 use tomograph::cli::{Streams, Watch, run_from};
 use tomograph::embed;
 use tomograph::parts::Part;
@@ -54,19 +55,6 @@ fn scan(
     })
 }
 
-/// Makes the part of a scan that `tomograph map ARGS` asks for with `--shard`, `--layers` or `--cells`: its bytes, and what was said on the
-/// way.
-#[pyfunction]
-#[pyo3(signature = (args, tell=None))]
-fn part(py: Python<'_>, args: Vec<OsString>, tell: Option<Bound<'_, PyAny>>) -> PyResult<(Py<PyBytes>, String)> {
-    let (bytes, said) = supervised(py, tell.as_ref(), move |watch| {
-        let (out, err) = (Buffer::default(), Buffer::default());
-        let part = embed::part(named(args), &mut streams(&out, &err, watch))?;
-        Ok((part.to_bytes()?, err.text()))
-    })?;
-    Ok((PyBytes::new(py, &bytes).unbind(), said))
-}
-
 /// Puts parts together, each by a name and its bytes; `model` says where the checkpoint is, if not where the parts found it.
 #[pyfunction]
 #[pyo3(signature = (parts, model=None))]
@@ -91,17 +79,10 @@ fn merge(
 fn foresee(py: Python<'_>, args: Vec<OsString>) -> PyResult<String> {
     supervised(py, None, move |watch| {
         let (out, err) = (Buffer::default(), Buffer::default());
-        let Foreseen { peak_bytes, read_bytes, seconds_of_weights, cells, sequences, most_parts } =
+        let Foreseen { peak_bytes, sequences, most_parts } =
             embed::foresee(named(args), &mut streams(&out, &err, watch))?;
-        Ok(serde_json::json!({
-            "peak_bytes": peak_bytes,
-            "read_bytes": read_bytes,
-            "seconds_of_weights": seconds_of_weights,
-            "cells": cells,
-            "sequences": sequences,
-            "most_parts": most_parts,
-        })
-        .to_string())
+        let found = json!({ "peak_bytes": peak_bytes, "sequences": sequences, "most_parts": most_parts });
+        Ok(found.to_string())
     })
 }
 
@@ -167,7 +148,6 @@ fn _tomograph(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Cell>()?;
     module.add_function(wrap_pyfunction!(run, module)?)?;
     module.add_function(wrap_pyfunction!(scan, module)?)?;
-    module.add_function(wrap_pyfunction!(part, module)?)?;
     module.add_function(wrap_pyfunction!(merge, module)?)?;
     module.add_function(wrap_pyfunction!(foresee, module)?)?;
     module.add_function(wrap_pyfunction!(main, module)?)?;

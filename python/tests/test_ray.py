@@ -95,7 +95,7 @@ def test_the_program(demo: Path, tmp_path: Path) -> None:
     words = ["map", str(demo), "--metric", "rms,err-int3", "--group=16"]
     address = ray.get_runtime_context().gcs_address
     ran = subprocess.run(
-        [sys.executable, "-m", "tomograph", *words, "--ray", address, "--shards=3", "--out", str(tmp_path / "ray")],
+        [sys.executable, "-m", "tomograph", *words, "--ray", address, "--shards=3", "--normalize", "rank", "--out", str(tmp_path / "ray")],
         capture_output=True,
         text=True,
     )
@@ -103,11 +103,14 @@ def test_the_program(demo: Path, tmp_path: Path) -> None:
     alone = tomograph.scan(demo, metrics=["rms", "err-int3"], group=16)
     assert tomograph.Map.load(tmp_path / "ray").table().equals(alone.table())
     assert (tmp_path / "ray" / "report.html").exists()
+    assert "rank" in ran.stdout and "as measured" not in ran.stdout
 
 
 def test_errors_of_parts_are_raised_as_they_are(demo: Path) -> None:
     with pytest.raises(tomograph.Error, match="race"):
         tomograph.ray.scan(demo, metrics="quant-kl-int3", shards=2, tokens=256, sequence=64)
+    with pytest.raises(tomograph.Error, match="--layers"):
+        tomograph.ray.scan(demo, metrics="rms", layers="0-3", shards=2)
     with pytest.raises(tomograph.Error, match="no metric is called|rmss"):
         tomograph.ray.scan(demo, metrics="rmss")
     with pytest.raises(TypeError, match="your own"):

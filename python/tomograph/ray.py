@@ -25,7 +25,7 @@ from typing import Any
 import ray
 
 from . import _scan, _tomograph
-from ._arguments import options_of, said
+from ._arguments import options_of
 from ._commands import merge
 from ._error import Error
 from ._map import Map
@@ -36,7 +36,7 @@ __all__ = ["parts", "scan"]
 #: Options of `tomograph map` that name a file the tasks read.
 FILES = ("text", "answers", "token-ids", "tokenizer", "imatrix")
 #: Options that are for whoever puts the parts together.
-NOT_FOR_PARTS = ("ray", "shards", "ray-retries", "shard", "layers", "cells", "out", "save-token-ids", "resume")
+NOT_FOR_PARTS = ("ray", "shards", "ray-retries", "out", "save-token-ids", "resume")
 #: Memory of a worker beside what a scan foresees: the interpreter, Ray's own.
 INTERPRETER_BYTES = 256 << 20
 #: Seconds between two looks at how far the parts are.
@@ -91,7 +91,8 @@ def parts(
     threads = max(1, int(num_cpus))
     words = [*_without(words, (*NOT_FOR_PARTS, "threads")), f"--threads={threads}"]
     _connect(address)
-    foreseen = _foreseen(words)
+    # As a part, so that what has no parts (a race, --layers) is refused before any task is begun.
+    foreseen: dict[str, int] = json.loads(_tomograph.foresee([*words, "--shard=1/1"]))
     needed = memory_bytes or foreseen["peak_bytes"] + INTERPRETER_BYTES
     room = _room(num_cpus, needed)
     if shards is None:
@@ -137,7 +138,7 @@ def parts_of(words: Sequence[str], progress: bool | Progress = False) -> list[by
 def main(words: Sequence[str]) -> int:
     """`tomograph map … --ray ADDRESS`: makes the parts on the cluster, and leaves what `tomograph merge` leaves; its exit code."""
     made = parts_of(words, sys.stderr.isatty())
-    look = _only(words, ("normalise", "normalize", "origin", "palette", "full-range"))
+    look = _only(words, ("normalise", "origin", "palette", "full-range"))
     out = _value(words, "out")
     with tempfile.TemporaryDirectory(prefix="tomograph-") as folder:
         places = [str(Path(folder, str(at))) for at in range(len(made))]
@@ -157,11 +158,6 @@ def _connect(address: str | None) -> None:
             ray.init(**logging)
     else:
         ray.init(address=address, **logging)
-
-
-def _foreseen(words: list[str]) -> dict[str, int]:
-    found: dict[str, int] = json.loads(_tomograph.foresee(words))
-    return found
 
 
 def _room(num_cpus: float, memory_bytes: int) -> int:
@@ -200,8 +196,9 @@ def _part(board: Any, cut: str, words: list[str], names: list[str], *contents: b
 
     places = {name: _on_this_node(name, content) for name, content in zip(names, contents, strict=True)}
     own = [functools.reduce(lambda word, name: word.replace(name, str(places[name])), names, word) for word in words]
-    part, text = _tomograph.part([*own, f"--shard={cut}"], tell)
-    said(text)
+    part = _scan.run([*own, f"--shard={cut}"], progress=tell).part
+    if part is None:
+        raise RuntimeError(f"part {cut} was ended before it was done")
     board.reached.remote(cut, 1.0, f"part {cut}")
     return part
 
@@ -255,7 +252,7 @@ def _on_this_node(name: str, content: bytes) -> Path:
 
 def _options(words: Iterable[str]) -> list[tuple[str | None, list[str]]]:
     """The words of a command line as options with their values; of a word that is no option, nothing and the word."""
-    known = {"--" + option["long"]: option for option in options_of("map").values()}
+    known = {f"--{name}": option for option in options_of("map").values() for name in (option["long"], *option["aliases"])}
     found: list[tuple[str | None, list[str]]] = []
     rest = list(words)
     while rest:
@@ -266,16 +263,19 @@ def _options(words: Iterable[str]) -> list[tuple[str | None, list[str]]]:
             break
         if flag not in known:
             found.append((None, [word]))
-        elif equals:
+            continue
+        option = known[flag]
+        flag = "--" + option["long"]
+        if equals:
             found.append((flag, [value]))
-        elif not known[flag]["takes_value"]:
+        elif not option["takes_value"]:
             found.append((flag, []))
-        elif known[flag]["many_values"]:
+        elif option["many_values"]:
             values = []
             while rest and not rest[0].startswith("--"):
                 values.append(rest.pop(0))
             found.append((flag, values))
-        elif known[flag]["optional_value"] and (not rest or rest[0].startswith("-")):
+        elif option["optional_value"] and (not rest or rest[0].startswith("-")):
             found.append((flag, []))
         else:
             found.append((flag, [rest.pop(0)] if rest else []))

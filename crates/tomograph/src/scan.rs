@@ -121,13 +121,7 @@ pub struct Scan<'a> {
 pub struct Foreseen {
     /// Bytes of memory at the peak.
     pub peak_bytes: u64,
-    /// Bytes of checkpoint that are read, as often as they are.
-    pub read_bytes: u64,
-    /// Seconds that metrics of the weights take here; what passes over a text take is not foreseen.
-    pub seconds_of_weights: f64,
-    /// Cells, and sequences of the text (0 without).
-    pub cells: usize,
-    /// See [`Foreseen::cells`].
+    /// Sequences of the text; 0 without.
     pub sequences: usize,
     /// Into how many parts it can be cut at most.
     pub most_parts: usize,
@@ -220,28 +214,17 @@ impl<'a> Scan<'a> {
         if let Some(Share::Cells(cells)) = self.shares.as_ref().and_then(|shares| shares.weights.as_ref()) {
             weights.cells = Some(cells.clone());
         }
-        let cost = tomo_metrics::cost(&self.model, &weights);
-        let file_bytes: u64 = self.model.source().tensors().iter().map(|t| t.bytes).sum();
-        let mut foreseen = Foreseen {
-            peak_bytes: cost.peak_bytes,
-            read_bytes: cost.bytes_read,
-            seconds_of_weights: cost.seconds,
-            cells: self.model.cells().len(),
-            sequences: self.run.as_ref().map_or(0, |run| run.windows.sequences.len()),
-            most_parts: self.model.cells().len(),
-        };
-        let forward = self.forward.iter().map(|forward| (forward.plan().bytes, file_bytes));
-        let reverse = self.reverse().into_iter().map(|pass| (pass.plan.bytes, pass.plan.read_bytes));
-        let causal = self.causal().into_iter().map(|plan| (plan.compare.bytes, plan.compare.read_bytes));
-        for (bytes, read) in forward.chain(reverse).chain(causal) {
-            foreseen.peak_bytes = foreseen.peak_bytes.max(bytes);
-            foreseen.read_bytes += read;
+        let of_weights = tomo_metrics::cost(&self.model, &weights).peak_bytes;
+        let forward = self.forward().map(|plan| plan.bytes);
+        let reverse = self.reverse().into_iter().map(|pass| pass.plan.bytes);
+        let causal = self.causal().map(|plan| plan.compare.bytes);
+        let peak_bytes = reverse.chain(forward).chain(causal).fold(of_weights, u64::max);
+        let sequences = self.run.as_ref().map_or(0, |run| run.windows.sequences.len());
+        let mut most_parts = self.model.cells().len();
+        if self.run.is_some() && self.request.selected()?.iter().any(|s| s.along() == Along::Sequences) {
+            most_parts = most_parts.min(sequences);
         }
-        let by_sequence = |s: &Selected| s.along() == Along::Sequences;
-        if self.request.selected()?.iter().any(by_sequence) && self.run.is_some() {
-            foreseen.most_parts = foreseen.most_parts.min(foreseen.sequences.max(1));
-        }
-        Ok(foreseen)
+        Ok(Foreseen { peak_bytes, sequences, most_parts })
     }
 
     /// Of a part of a scan, what it works on: a line for each kind of metric.

@@ -200,8 +200,10 @@ impl Activations {
 
     /// Whether a wanted cell is in this layer.
     fn wants_layer(&self, layer: u32) -> bool {
-        self.share.is_none()
-            || self.cells.iter().zip(&self.wanted).any(|(cell, wanted)| *wanted && cell.id.layer == layer)
+        match &self.share {
+            Some(Share::Cells(cells)) => cells.iter().any(|at| self.cells[*at].id.layer == layer),
+            Some(Share::Sequences(_)) | None => true,
+        }
     }
 
     fn layer(&self, layer: u32) -> Option<MutexGuard<'_, Layer>> {

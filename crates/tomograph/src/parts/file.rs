@@ -6,7 +6,7 @@ use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
 use tomo_map::{GgufHeader, Provenance};
 use tomo_metrics::Options;
-use tomo_model::Model;
+use tomo_model::{Model, OpenOptions};
 
 use super::shares::Shares;
 use super::skeleton::Skeleton;
@@ -48,6 +48,17 @@ pub(crate) struct About {
     pub(crate) shares: Shares,
     /// Worker threads.
     pub(crate) threads: usize,
+}
+
+impl About {
+    /// How the model was opened.
+    ///
+    /// # Errors
+    /// A `--cell` that is none.
+    pub(crate) fn open_options(&self) -> anyhow::Result<OpenOptions> {
+        let overrides: Result<Vec<_>, _> = self.overrides.iter().map(|text| text.parse()).collect();
+        Ok(OpenOptions { cell_overrides: overrides?, partial: self.partial })
+    }
 }
 
 /// What a part knows.
@@ -143,8 +154,6 @@ impl Part {
     /// # Errors
     /// It is not recognised.
     pub(crate) fn model(&self, skeleton: &Skeleton) -> anyhow::Result<Model> {
-        let overrides: Result<Vec<_>, _> = self.about.overrides.iter().map(|text| text.parse()).collect();
-        let options = tomo_model::OpenOptions { cell_overrides: overrides?, partial: self.about.partial };
-        Ok(Model::open(skeleton.clone().source(), &options)?)
+        Ok(Model::open(skeleton.clone().source(), &self.about.open_options()?)?)
     }
 }

@@ -120,19 +120,15 @@ fn check_complete(parts: &[Part], model: &Model, sequences: usize) -> anyhow::Re
         }
         let missing: Vec<usize> = (0..count).filter(|at| owner[*at].is_none()).collect();
         if let (Some(first), Some(last)) = (missing.first(), missing.last()) {
+            let shards = missing_shards(parts);
+            let hint = if shards.is_empty() { "them with --cells or --layers" } else { "them with the same command" };
             bail!(
-                "parts are missing{}\n  expected: every {} once\n  found: {} of {count} {} in no part, for {what}: {} to {}\n  hint: make {}",
-                missing_shards(parts),
+                "parts are missing{shards}\n  expected: every {} once\n  found: {} of {count} {} in no part, for {what}: {} to {}\n  hint: make {hint}",
                 if by_sequence { "sequence" } else { "cell" },
                 missing.len(),
                 if by_sequence { "sequences" } else { "cells" },
                 name(*first),
                 name(*last),
-                if missing_shards(parts).is_empty() {
-                    "them with --cells or --layers"
-                } else {
-                    "them with the same command"
-                }
             );
         }
     }
@@ -254,8 +250,7 @@ impl<'a> Whole<'a> {
     fn with_weights(&self, at: Option<&Path>) -> anyhow::Result<Model> {
         let path = at.unwrap_or_else(|| self.model.source().path());
         let open = || -> anyhow::Result<Model> {
-            let overrides: Result<Vec<_>, _> = self.about.overrides.iter().map(|text| text.parse()).collect();
-            let model = crate::scan::open(path, &overrides?)?;
+            let model = Model::open(tomo_checkpoint::open(path)?, &self.about.open_options()?)?;
             let (expected, found) = (&self.about.provenance.model_digest, model.source().digest()?);
             ensure!(*expected == found, "it is another checkpoint\n  expected: {expected}\n  found: {found}");
             Ok(model)
@@ -306,8 +301,8 @@ impl<'a> Whole<'a> {
         let options = EngineOptions { threads: Some(1), memory_bytes: Some(u64::MAX), ..EngineOptions::default() };
         let engine = Engine::new(Arc::clone(&self.model), architecture, options)?;
         let base = self.about.base.as_ref().map(|base| parts[0].model(base).map(Arc::new)).transpose()?;
-        let options = Options { exact: true, ..self.options().clone() };
-        let causal = Causal::new(&engine, &self.model, &self.selected, &options, &self.about.lengths, base, None)?;
+        let (options, lengths) = (self.options(), &self.about.lengths);
+        let causal = Causal::new(&engine, &self.model, &self.selected, options, lengths, base, None)?;
         let Some(mut causal) = causal else { return Ok((Vec::new(), Vec::new())) };
         for (part, _, state) in states(parts, Reads::Causal, |s| &s.causal) {
             causal.absorb(state).with_context(|| part.name.clone())?;

@@ -96,7 +96,7 @@ impl Args {
 
     pub(super) fn run(self, context: &mut Context<'_>) -> anyhow::Result<Exit> {
         ensure!(
-            self.part.ray.is_none() && self.cluster.shards.is_none(),
+            self.part.ray.is_none(),
             "Ray is reached from Python\n  expected: the program of the Python package\n  found: the one that is built without Python\n  hint: \
              pip install 'tomograph[ray]', and call its tomograph; or make the parts by hand: --shard and tomograph merge"
         );
@@ -117,17 +117,6 @@ impl Args {
             write_part(part, &folder, context)?;
         }
         Ok(exit)
-    }
-
-    /// Makes the part that is asked for, for a program that embeds us. Leaves nothing on disk where no folder is named.
-    pub(in crate::cli) fn part(&self, context: &mut Context<'_>) -> anyhow::Result<Part> {
-        let (mut request, _) = self.request(context)?;
-        ensure!(request.cut.is_some(), "a part is asked for with --shard, --layers or --cells");
-        if self.out.is_none() && request.resume.is_none() {
-            request.keep = None;
-        }
-        let scanned = scan_with_progress(&request, Some(&self.run), context)?;
-        scanned.part.context("interrupted: a part is made whole or not at all")
     }
 
     /// Prepares what is asked for and says what it will take.

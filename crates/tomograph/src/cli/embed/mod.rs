@@ -56,37 +56,25 @@ pub fn scan<I>(args: I, own: Vec<Arc<OwnMetric>>, streams: &mut Streams) -> anyh
 where
     I: IntoIterator<Item = OsString>,
 {
-    let args: Vec<OsString> = args.into_iter().collect();
-    let map = map_command(&args)?;
+    let (map, typed) = map_command(args)?;
     for (at, metric) in own.iter().enumerate() {
         let id = &metric.info.id;
         if tomo_metrics::select(id).is_ok() || own[..at].iter().any(|other| other.info.id == *id) {
             bail!("a metric is called {id:?} already\n  hint: give yours another id");
         }
     }
-    let typed = streams::command_as_typed(&args);
     let scanned = map.scan(own, &mut Context { streams, typed })?;
     Kept::of(scanned)
 }
 
-fn map_command(args: &[OsString]) -> anyhow::Result<super::commands::MapArgs> {
-    let Command::Map(map) = Cli::try_parse_from(args)?.command else { bail!("a scan is asked for by: tomograph map") };
-    Ok(map)
-}
-
-/// Makes the part of a scan that a command line `tomograph map … --shard 3/16` (or `--layers`, `--cells`) asks for, and leaves nothing on
-/// disk.
-///
-/// # Errors
-/// As [`try_run_from`]; another command than `map`; a command line that asks for no part; a scan that was cancelled.
-pub fn part<I>(args: I, streams: &mut Streams) -> anyhow::Result<Part>
+/// What a command line `tomograph map …` asks for, and the command line as it goes into the provenance.
+fn map_command<I>(args: I) -> anyhow::Result<(super::commands::MapArgs, String)>
 where
     I: IntoIterator<Item = OsString>,
 {
     let args: Vec<OsString> = args.into_iter().collect();
-    let map = map_command(&args)?;
-    let typed = streams::command_as_typed(&args);
-    map.part(&mut Context { streams, typed })
+    let Command::Map(map) = Cli::try_parse_from(&args)?.command else { bail!("a scan is asked for by: tomograph map") };
+    Ok((map, streams::command_as_typed(&args)))
 }
 
 /// What the scan that a command line `tomograph map …` asks for will take: it is prepared, and not made.
@@ -97,9 +85,7 @@ pub fn foresee<I>(args: I, streams: &mut Streams) -> anyhow::Result<Foreseen>
 where
     I: IntoIterator<Item = OsString>,
 {
-    let args: Vec<OsString> = args.into_iter().collect();
-    let map = map_command(&args)?;
-    let typed = streams::command_as_typed(&args);
+    let (map, typed) = map_command(args)?;
     map.foresee(&mut Context { streams, typed })
 }
 

@@ -35,6 +35,7 @@ fn argument(arg: &Arg) -> Value {
     };
     json!({
         "long": arg.get_long(),
+        "aliases": arg.get_visible_aliases().unwrap_or_default(),
         "help": arg.get_long_help().or_else(|| arg.get_help()).map(ToString::to_string),
         "heading": arg.get_help_heading(),
         "takes_value": values.takes_values(),
